@@ -1,0 +1,6 @@
+export { assertNever } from './assert-never.js';
+export type { Clock, IdSource } from './clock.js';
+export { DynflowError, InvalidInputError, NotFoundError, UnavailableError, messageOf } from './errors.js';
+export type { DynflowErrorOptions } from './errors.js';
+export { isJsonObject } from './json.js';
+export type { JsonObject, JsonValue } from './json.js';
