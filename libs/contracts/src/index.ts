@@ -41,4 +41,13 @@ export {
   StoreRequestV1,
   StoredDocument,
 } from './messages/executor.js';
+export type {
+  LocalCommand,
+  LocalEvent,
+  LocalInvocation,
+  LocalOutcome,
+  LocalResult,
+  SubPlanCounts,
+  SubPlanRequest,
+} from './local.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';

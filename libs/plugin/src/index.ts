@@ -1,1 +1,21 @@
-export {};
+export { CancelRequested, StepFailure, Suspension, defineAction, failUnless, suspend } from './action.js';
+export type { ActionDefinition, DocumentStore, PluginLog, RunContext } from './action.js';
+export type {
+  ActionView,
+  FeatureStatus,
+  GatewayAnswer,
+  GatewayApi,
+  GatewayRequest,
+  GatewayRoute,
+  OperationStatus,
+  PlanResult,
+  PlanState,
+  PlanView,
+  StepView,
+  TriggerRequest,
+} from './gateway-api.js';
+export { LocalRunContext, defineLocalAction } from './local-action.js';
+export type { Effect, LocalActionDefinition } from './local-action.js';
+export { concurrence, fromInput, inputWithout, outputOf, planAction, planSelf, sequence } from './plan-dsl.js';
+export { declarationOf, definePlugin } from './plugin.js';
+export type { GatewayPart, Plugin, PluginContext, PluginDefinition, PluginRoute } from './plugin.js';

@@ -1,0 +1,64 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { OutcomeV1, StepErrorV1 } from './messages/step.js';
+
+/**
+ * Local actions run inside the gateway, in the director's own turn: synchronously, without claim or hop, and without any input or
+ * output of their own. What they want done outside they ask for as commands; what comes of it is an event for their next invocation.
+ * They never travel over the bus, so these are types and not schemas.
+ */
+
+/** Why a local action is invoked again after it suspended. After a restart it is invoked with no event at all. */
+export type LocalEvent =
+  | { kind: 'timer' }
+  | { kind: 'cancel'; force: boolean }
+  | { kind: 'external'; data: JsonValue }
+  | { kind: 'effect'; name: string; ok: true; value: JsonValue }
+  | { kind: 'effect'; name: string; ok: false; error: StepErrorV1 }
+  | { kind: 'subPlans'; counts: SubPlanCounts };
+
+/** How the sub-plans of an action stand. `failed` counts plans that stopped or paused with an error. */
+export interface SubPlanCounts {
+  total: number;
+  pending: number;
+  success: number;
+  failed: number;
+}
+
+/** A plan to be made as a child of the plan that asks for it. An id that exists already is left alone, so asking again is safe. */
+export interface SubPlanRequest {
+  id?: string;
+  action: string;
+  input: JsonObject;
+  /** Shown as the plan's label; default: the action's name. */
+  label?: string;
+  /** Sealed secret input keys (compact JWE), as the caller got them. */
+  sealedSecrets?: string;
+  /** The starter of this work is another system that is told the outcome: nothing is left for anybody to resume. */
+  isExternal?: boolean;
+}
+
+/** What a local action asks for besides its outcome. */
+export type LocalCommand =
+  | { kind: 'spawn'; children: SubPlanRequest[]; concurrencyLimit?: number }
+  | { kind: 'effect'; name: string; payload: JsonValue };
+
+/** What a local action sees. */
+export interface LocalInvocation {
+  plan: string;
+  step: number;
+  attempt: number;
+  nowMs: number;
+  input: JsonObject;
+  output: JsonObject;
+  checkpoint: JsonValue | undefined;
+  event: LocalEvent | undefined;
+}
+
+/** How a local invocation ended. */
+export type LocalOutcome = Extract<OutcomeV1, { kind: 'done' | 'failed' | 'suspended' }>;
+
+/** Outcome and commands together. */
+export interface LocalResult {
+  outcome: LocalOutcome;
+  commands: LocalCommand[];
+}

@@ -1,0 +1,128 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { FinalizeDeclaration, PlanNode, RescueStrategy, StepErrorV1 } from '@dynflow/contracts';
+import type { z } from 'zod';
+
+/** Documents of the plugin's, kept in the gateway's database; an executor has none of its own. */
+export interface DocumentStore {
+  /** The document with its revision, or null. */
+  get(collection: string, key: string): Promise<{ document: JsonObject; revision: number } | null>;
+  /** @returns false when `ifRevision` is given (0: must not exist yet) and the document has another revision now. */
+  put(collection: string, key: string, document: JsonObject, options?: { index?: string; ifRevision?: number }): Promise<boolean>;
+  delete(collection: string, key: string): Promise<void>;
+  /** All documents of the collection with this index word, oldest first. */
+  find(collection: string, index: string): Promise<{ key: string; document: JsonObject; revision: number }[]>;
+}
+
+/** Where a plugin says what it does; secrets never go there. */
+export interface PluginLog {
+  debug(message: string, facts?: JsonObject): void;
+  info(message: string, facts?: JsonObject): void;
+  warn(message: string, facts?: JsonObject): void;
+  error(message: string, facts?: JsonObject): void;
+}
+
+/** The reason of a {@link RunContext.signal} that was aborted by a cancel. */
+export class CancelRequested extends Error {
+  constructor(readonly isForced: boolean) {
+    super(isForced ? 'cancelled by force' : 'cancelled');
+    this.name = 'CancelRequested';
+  }
+}
+
+/**
+ * Thrown by `run` or `finalize` to end the step in error with a clear message.
+ *
+ * `kind` says what is known: `retryable` – nothing has happened; `final` – no use to try again; `unknown` – it may have had an effect.
+ */
+export class StepFailure extends Error {
+  constructor(
+    message: string,
+    readonly kind: StepErrorV1['kind'] = 'final',
+    readonly output?: JsonObject,
+  ) {
+    super(message);
+    this.name = 'StepFailure';
+  }
+}
+
+/** Returned by `run` instead of an output: the step waits, without executor or slot, and is invoked again with the checkpoint. */
+export class Suspension {
+  constructor(readonly options: { checkpoint: JsonValue; waitingFor: string; wakeAfterMs?: number; output?: JsonObject }) {}
+}
+
+/** Parks the step: `return suspend({ checkpoint, waitingFor: 'host to pick the job up', wakeAfterMs: 60_000 })`. */
+export function suspend(options: { checkpoint: JsonValue; waitingFor: string; wakeAfterMs?: number; output?: JsonObject }): Suspension {
+  return new Suspension(options);
+}
+
+/** What `run` and `finalize` get. */
+export interface RunContext<Input = JsonObject, Services = unknown> {
+  readonly plan: string;
+  readonly step: number;
+  /** 1 at the first run of the step. */
+  readonly attempt: number;
+  /** Parsed by the action's schema, references resolved, secrets in their places. */
+  readonly input: Input;
+  /** The action's output so far. */
+  readonly output: JsonObject;
+  /** What an earlier invocation left, if any. */
+  readonly checkpoint: JsonValue | undefined;
+  /** Aborted with {@link CancelRequested} when the step is to be cancelled; `run` then ends as it sees fit. */
+  readonly signal: AbortSignal;
+  /** What the plugin's `start` returned. */
+  readonly services: Services;
+  readonly store: DocumentStore;
+  readonly log: PluginLog;
+
+  /**
+   * Adds to the step's output, in order, at-least-once on the way and exactly once in the record. Await it: it resolves when there is
+   * room for more, which is what slows a fast producer down.
+   *
+   * @param kind `stdout`, `stderr` or `debug`; others pass through.
+   */
+  write(kind: string, text: string, options?: { id?: string | number; timestampMs?: number }): Promise<void>;
+
+  /** Keeps output values and a checkpoint while the run goes on; output keys are merged. Sent in order with the outcome. */
+  update(change: { output?: JsonObject; checkpoint?: JsonValue }): void;
+
+  /** Calls back for each event that was sent to this step from outside, each once. */
+  onEvent(callback: (data: JsonValue) => void): void;
+}
+
+/** An action as its author declares it. */
+export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services = unknown> {
+  /** Without the plugin's name: `RunScript`. */
+  name: string;
+  /** Raise it when plans made by the old code must not be run by the new. Default 1. */
+  version?: number;
+  input: Schema;
+  /** Top-level input keys that are sealed at once and shown nowhere. */
+  secrets?: string[];
+  /** Default: `[planSelf()]`. Data, or a pure function of the input that an executor is asked for. */
+  plan?: PlanNode[] | ((input: z.output<Schema>) => PlanNode[]);
+  run?: (context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject | Suspension>;
+  /** A function that an executor runs after all run steps, or {@link failUnless}, which needs no executor. Must be idempotent. */
+  finalize?: ((context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject>) | FinalizeDeclaration;
+  queue?: string;
+  rescueStrategy?: RescueStrategy;
+  cancellable?: boolean;
+  resumable?: boolean;
+  idempotent?: boolean;
+  initialOutput?: JsonObject;
+  /** The output key under which written chunks appear. Required if `run` writes. */
+  chunksAs?: string;
+  /** What a run that ended without its executor counts as; see `ActionDeclaration.abandonedOutput`. */
+  abandonedOutput?: JsonObject;
+}
+
+/** Declares an action; it only helps the compiler to know the types of `input` and `services`. */
+export function defineAction<Schema extends z.ZodType, Services = unknown>(
+  definition: ActionDefinition<Schema, Services>,
+): ActionDefinition<Schema, Services> {
+  return definition;
+}
+
+/** The finalize step fails with `message` unless the action's output has `equals` under `output`. */
+export function failUnless(output: string, equals: string | number | boolean | null, message: string): FinalizeDeclaration {
+  return { kind: 'failUnless', output, equals, message };
+}

@@ -1,0 +1,141 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { LauncherKind, PluginHealth, RouteDeclaration, SubPlanRequest } from '@dynflow/contracts';
+
+/** States of an execution plan. */
+export type PlanState = 'pending' | 'scheduled' | 'planning' | 'planned' | 'running' | 'paused' | 'stopped';
+/** Results of an execution plan. */
+export type PlanResult = 'pending' | 'success' | 'warning' | 'error' | 'cancelled';
+
+/** An action of a plan as readers see it: references as they were planned, secrets as `"[hidden]"`, output with its chunks. */
+export interface ActionView {
+  id: number;
+  name: string;
+  planStepId: number;
+  runStepId: number | null;
+  finalizeStepId: number | null;
+  callerPlan: string | null;
+  callerAction: number | null;
+  input: JsonObject;
+  output: JsonObject;
+}
+
+/** A step as readers see it. */
+export interface StepView {
+  id: number;
+  kind: 'plan' | 'run' | 'finalize';
+  state: string;
+  action: number;
+  error: JsonObject | null;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  waitingFor: string | null;
+}
+
+/** A plan as it was last committed. */
+export interface PlanView {
+  id: string;
+  label: string;
+  state: PlanState;
+  result: PlanResult;
+  rootPlanStepId: number | null;
+  /** Dynflow's encoding: a step id, or `["S" | "C", …]`. */
+  runFlow: JsonValue;
+  finalizeFlow: JsonValue;
+  stepIds: number[];
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  realTimeMs: number;
+  history: { timeMs: number; name: string; world: string | null }[];
+  callerPlan: string | null;
+  callerAction: number | null;
+  actions: ActionView[];
+  steps: StepView[];
+}
+
+/** A request to make and start a plan. */
+export interface TriggerRequest extends SubPlanRequest {
+  /** Input keys that the action declares secret are sealed by the gateway; give them in `input`. */
+  input: JsonObject;
+}
+
+/** An operation, where it is, and whether it can run now. `away`: its executors are gone for a moment; launches wait. */
+export interface OperationStatus {
+  name: string;
+  launcher: LauncherKind;
+  action: string;
+  plugin: string;
+  availability: 'alive' | 'away' | 'broken';
+  reason: string | null;
+}
+
+/** A plugin's feature as it may be advertised. */
+export interface FeatureStatus {
+  name: string;
+  plugin: string;
+  pluginVersion: string;
+  availability: 'alive' | 'away' | 'broken';
+  reason: string | null;
+  health: PluginHealth;
+  capabilities: string[];
+  settings: JsonObject;
+}
+
+/** What a plugin that is loaded into the gateway may ask of it. */
+export interface GatewayApi {
+  /** Version of the running gateway. */
+  readonly version: string;
+  /** Makes the plan and starts it; resolved when that is committed. An id that exists: nothing is done and `created` is false. */
+  trigger(request: TriggerRequest): Promise<{ plan: string; created: boolean }>;
+  /** Seals the secret keys of an input for an action: gives back the input without them and the sealed rest. */
+  seal(action: string, input: JsonObject, plan: string): Promise<{ input: JsonObject; sealedSecrets: string | undefined }>;
+  /** Tells all running and suspended cancellable steps, of sub-plans too. @throws NotFoundError for an unknown plan. */
+  cancel(plan: string, options?: { force?: boolean }): Promise<{ canceledSteps: number }>;
+  /** Sends an event to a step. @throws NotFoundError for an unknown plan or step. */
+  sendEvent(plan: string, step: number, data: JsonValue): Promise<void>;
+  /** The plans with these ids, as committed; unknown ids are absent. */
+  plans(ids: string[]): Promise<PlanView[]>;
+  /** State and result of these plans; unknown ids are absent. */
+  states(ids: string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>>;
+  /** How many plans are in this state; of all states without one; 0 for a word that is no state. */
+  count(state?: string): Promise<number>;
+  operations(): OperationStatus[];
+  features(): FeatureStatus[];
+  /** The full name behind a name or an alias of older times, or undefined. */
+  resolveAction(name: string): string | undefined;
+  /** @throws InvalidInputError naming the field (below `field`) that does not fit the action's schema, NotFoundError for no such action. */
+  checkInput(action: string, input: JsonObject, field: string): void;
+}
+
+/** A request as a gateway route sees it. */
+export interface GatewayRequest {
+  method: string;
+  path: string;
+  params: Record<string, string>;
+  query: Record<string, string>;
+  headers: Record<string, string>;
+  /** The raw body. */
+  body: string;
+  /** CN of the verified client certificate, or null. */
+  clientName: string | null;
+  /** True when the caller passed the check for trusted callers. */
+  isTrusted: boolean;
+  /** `http` or `https`, and the name the caller used. */
+  protocol: 'http' | 'https';
+  host: string;
+}
+
+/** The answer of a gateway route. A JSON value is sent as JSON; a string as it is. */
+export interface GatewayAnswer {
+  status: number;
+  json?: unknown;
+  text?: string;
+  headers?: Record<string, string>;
+}
+
+/** A route that a plugin answers inside the gateway. */
+export interface GatewayRoute extends Omit<RouteDeclaration, 'access'> {
+  access: RouteDeclaration['access'];
+  handle(request: GatewayRequest): Promise<GatewayAnswer>;
+}

@@ -1,0 +1,63 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { LocalCommand, LocalEvent, LocalInvocation, LocalOutcome, PlanNode, RescueStrategy, SubPlanRequest } from '@dynflow/contracts';
+import type { z } from 'zod';
+import type { PluginLog } from './action.js';
+
+/** What a local action's `run` gets. It is synchronous and pure: it decides; the gateway does. */
+export class LocalRunContext<Input = JsonObject> {
+  readonly commands: LocalCommand[] = [];
+  readonly plan: string;
+  readonly step: number;
+  readonly attempt: number;
+  readonly nowMs: number;
+  readonly output: JsonObject;
+  readonly checkpoint: JsonValue | undefined;
+  /** Why it is invoked; undefined at the first invocation, after a restart and after a resume. */
+  readonly event: LocalEvent | undefined;
+
+  constructor(
+    invocation: LocalInvocation,
+    readonly input: Input,
+  ) {
+    this.plan = invocation.plan;
+    this.step = invocation.step;
+    this.attempt = invocation.attempt;
+    this.nowMs = invocation.nowMs;
+    this.output = invocation.output;
+    this.checkpoint = invocation.checkpoint;
+    this.event = invocation.event;
+  }
+
+  /** Makes sub-plans of this plan. Ids that exist are left alone. At most `concurrencyLimit` of this action's run at once. */
+  spawn(children: SubPlanRequest[], options: { concurrencyLimit?: number } = {}): void {
+    this.commands.push({ kind: 'spawn', children, ...options });
+  }
+
+  /**
+   * Has one of the plugin's effects performed after the commit of this turn; its result is the next event. At-least-once: after a
+   * restart the action is invoked without event and may ask again. References to outputs in `payload` are resolved on the way.
+   */
+  effect(name: string, payload: JsonValue): void {
+    this.commands.push({ kind: 'effect', name, payload });
+  }
+}
+
+/** An action that runs inside the gateway. */
+export interface LocalActionDefinition<Schema extends z.ZodType = z.ZodType> {
+  name: string;
+  version?: number;
+  input: Schema;
+  plan?: PlanNode[];
+  run?: (context: LocalRunContext<z.output<Schema>>) => LocalOutcome;
+  rescueStrategy?: RescueStrategy;
+  cancellable?: boolean;
+  initialOutput?: JsonObject;
+}
+
+/** Declares a local action. */
+export function defineLocalAction<Schema extends z.ZodType>(definition: LocalActionDefinition<Schema>): LocalActionDefinition<Schema> {
+  return definition;
+}
+
+/** Something outside the gateway that a local action asks for: an HTTP request, say. What it throws is the event's error. */
+export type Effect = (payload: JsonValue, context: { signal: AbortSignal; log: PluginLog }) => Promise<JsonValue>;
