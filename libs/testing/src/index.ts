@@ -1,1 +1,13 @@
-export {};
+export { makeCertificates } from './tls/certificates.js';
+export type { CertificateFiles, CertificateOptions, Certificates, CertificateSubject } from './tls/certificates.js';
+export { startForeman } from './foreman/foreman-server.js';
+export type { CallbackVerdict, Foreman, ForemanOptions, ForemanRequest, ReceivedCallback } from './foreman/foreman.js';
+export type { CallbackEntry } from './foreman/callback-body.js';
+export type { EventRow, HostResult } from './foreman/host-jobs.js';
+export { ProxyAnswerError, ProxyClient } from './foreman/proxy-client.js';
+export type { Launch, PlanDocument, PlanState, ProxyClientOptions } from './foreman/proxy-client.js';
+export { scriptActionClass, scriptActionInput, scriptBatchPayload } from './foreman/script-payload.js';
+export type { LaunchedHost, ScriptJob } from './foreman/script-payload.js';
+export { exchange } from './foreman/http-exchange.js';
+export type { HttpAnswer, HttpQuestion } from './foreman/http-exchange.js';
+export { WaitTimedOutError } from './foreman/wait.js';
