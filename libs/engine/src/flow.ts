@@ -1,0 +1,46 @@
+import { assertNever, type JsonValue } from '@dynflow/kernel';
+
+/** The order of a plan's steps: a tree of atoms (step ids), sequences and concurrences. */
+export type Flow = { kind: 'atom'; step: number } | { kind: 'sequence'; flows: Flow[] } | { kind: 'concurrence'; flows: Flow[] };
+
+/** Dynflow's encoding: an atom is its step id, composites are `["S" | "C", …]`. */
+export function encodeFlow(flow: Flow): JsonValue {
+  switch (flow.kind) {
+    case 'atom':
+      return flow.step;
+    case 'sequence':
+      return ['S', ...flow.flows.map(encodeFlow)];
+    case 'concurrence':
+      return ['C', ...flow.flows.map(encodeFlow)];
+    default:
+      return assertNever(flow);
+  }
+}
+
+/** The reverse of {@link encodeFlow}. @throws Error for anything else than that encoding. */
+export function decodeFlow(encoded: JsonValue): Flow {
+  if (typeof encoded === 'number') {
+    return { kind: 'atom', step: encoded };
+  }
+  if (Array.isArray(encoded) && (encoded[0] === 'S' || encoded[0] === 'C')) {
+    return { kind: encoded[0] === 'S' ? 'sequence' : 'concurrence', flows: encoded.slice(1).map(decodeFlow) };
+  }
+  throw new Error(`not an encoded flow: ${JSON.stringify(encoded)}`);
+}
+
+/** Inlines nested composites of one kind, unwraps composites of one child and drops empty ones. */
+export function flatten(flow: Flow): Flow {
+  if (flow.kind === 'atom') {
+    return flow;
+  }
+  const flows: Flow[] = [];
+  for (const child of flow.flows.map(flatten)) {
+    if (child.kind === flow.kind) {
+      flows.push(...child.flows);
+    } else if (child.kind === 'atom' || child.flows.length > 0) {
+      flows.push(child);
+    }
+  }
+  const [only] = flows;
+  return flows.length === 1 && only !== undefined ? only : { kind: flow.kind, flows };
+}

@@ -1,0 +1,122 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { ActionDeclaration, StepErrorV1 } from '@dynflow/contracts';
+import type { Flow } from './flow.js';
+import type { FlowCursor } from './flow-cursor.js';
+import type { PlanState, StepKind, StepTally } from './states.js';
+
+/** Who holds a running step. A local step is held by the gateway itself and has no claim. */
+export interface Claim {
+  readonly id: string;
+  readonly executor: string;
+  readonly startId: string;
+  /** Number of the last report that was applied, so that a doubled one is applied once. */
+  lastReport: number;
+}
+
+/** A step's state with what is valid only in it. */
+export type StepState =
+  | { name: 'scheduling' }
+  | { name: 'pending' }
+  | { name: 'running'; claim: Claim | null }
+  | { name: 'suspended'; waitingFor: string; isDue: boolean; wakeAtMs: number | null }
+  | { name: 'success' }
+  | { name: 'skipping' }
+  | { name: 'skipped' }
+  /** `isRetrying`: a resume has asked for it again and nobody has started it yet. */
+  | { name: 'error'; error: StepErrorV1; isRetrying: boolean }
+  | { name: 'cancelled' };
+
+export interface Step {
+  readonly id: number;
+  readonly kind: StepKind;
+  readonly action: number;
+  readonly queue: string;
+  state: StepState;
+  /** Number of the invocation that is under way or comes next; tokens and claims carry it. */
+  attempt: number;
+  checkpoint: JsonValue | undefined;
+  /** Events for the next invocation of a parked step. */
+  events: JsonValue[];
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  /** When the invocation under way began. */
+  invokedAtMs: number | null;
+  isCancelRequested: boolean;
+  /** It may be claimed: its place in the flow has come and nobody has it. Derived, never stored. */
+  isReady: boolean;
+  nextSeq: number;
+  outputBytes: number;
+}
+
+/** Where in an action's input the output of another action's run step belongs. */
+export interface OutputReference {
+  /** Path in the input. */
+  readonly at: readonly string[];
+  readonly step: number;
+  readonly action: number;
+  readonly subkeys: readonly string[];
+}
+
+export interface Action {
+  readonly id: number;
+  readonly declaration: ActionDeclaration;
+  readonly planStep: number;
+  readonly runStep: number | null;
+  readonly finalizeStep: number | null;
+  readonly callerAction: number | null;
+  readonly input: JsonObject;
+  readonly references: readonly OutputReference[];
+  output: JsonObject;
+}
+
+export interface HistoryEntry {
+  readonly timeMs: number;
+  readonly name: string;
+  readonly world: string | null;
+}
+
+export interface Plan {
+  readonly id: string;
+  readonly shard: number;
+  readonly label: string;
+  state: PlanState;
+  readonly callerPlan: string | null;
+  readonly callerAction: number | null;
+  /** Another system started it and is told the outcome: it is never left for an operator to resume into a second run. */
+  readonly isExternal: boolean;
+  /** How many sub-plans of the same caller may run at once; null: any number. */
+  readonly concurrencyLimit: number | null;
+  sealedSecrets: string | null;
+  isCancelRequested: boolean;
+  readonly steps: readonly Step[];
+  readonly actions: readonly Action[];
+  readonly runFlow: Flow;
+  readonly finalizeFlow: Flow;
+  readonly tally: StepTally;
+  readonly history: HistoryEntry[];
+  readonly createdAtMs: number;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  /** Present while the plan runs: which steps are under way, and what follows. */
+  cursor: FlowCursor | null;
+  phase: 'run' | 'finalize';
+}
+
+/** The step with this id. @throws RangeError: ids come from the plan itself. */
+export function stepOf(plan: Plan, id: number): Step {
+  const step = plan.steps[id - 1];
+  if (step === undefined) {
+    throw new RangeError(`plan ${plan.id} has no step ${id}`);
+  }
+  return step;
+}
+
+/** The action with this id. @throws RangeError */
+export function actionOf(plan: Plan, id: number): Action {
+  const action = plan.actions[id - 1];
+  if (action === undefined) {
+    throw new RangeError(`plan ${plan.id} has no action ${id}`);
+  }
+  return action;
+}

@@ -1,0 +1,186 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import { encodeFlow, type Flow } from './flow.js';
+import { FlowBuilder } from './flow-builder.js';
+import type { Action, OutputReference, Plan, Step } from './model.js';
+import { InvalidPlanError, PendingOutput, isPlanningObject, type PlannedAction, type PlannedNode, type PlanningValue } from './plan-expansion.js';
+import { emptyTally, type StepKind } from './states.js';
+
+/** Everything about a new plan that is not in its tree. */
+export interface PlanHeader {
+  readonly id: string;
+  readonly shard: number;
+  readonly label: string;
+  readonly callerPlan: string | null;
+  readonly callerAction: number | null;
+  readonly isExternal: boolean;
+  readonly concurrencyLimit: number | null;
+  readonly sealedSecrets: string | null;
+  readonly nowMs: number;
+}
+
+/**
+ * Makes the plan of a complete tree: ids in planning order (two counters, actions and steps), the flows, the references. All plan steps
+ * are over, run and finalize steps pending; the plan itself is `planned`.
+ *
+ * @throws InvalidPlanError, UnresolvedDependencyError
+ */
+export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
+  const steps: Step[] = [];
+  const actions: Action[] = [];
+  const finalizeSteps: number[] = [];
+  const numbers = new Map<PlannedAction, { action: number; runStep: number | null }>();
+  const flow = new FlowBuilder();
+  const tally = emptyTally();
+
+  const addStep = (kind: StepKind, action: number, queue: string, nowMs: number): number => {
+    const isOver = kind === 'plan';
+    steps.push({
+      id: steps.length + 1,
+      kind,
+      action,
+      queue,
+      state: isOver ? { name: 'success' } : { name: 'pending' },
+      attempt: 1,
+      checkpoint: undefined,
+      events: [],
+      startedAtMs: isOver ? nowMs : null,
+      endedAtMs: isOver ? nowMs : null,
+      executionTimeMs: 0,
+      invokedAtMs: null,
+      isCancelRequested: false,
+      isReady: false,
+      nextSeq: 1,
+      outputBytes: 0,
+    });
+    tally[isOver ? 'success' : 'pending'] += 1;
+    return steps.length;
+  };
+
+  const visit = (planned: PlannedAction, callerAction: number | null): void => {
+    const id = actions.length + 1;
+    const { declaration } = planned;
+    const planStep = addStep('plan', id, declaration.queue, header.nowMs);
+    // The place is taken now, since ids count in planning order; the rest is known after the body.
+    const place: { action: number; runStep: number | null } = { action: id, runStep: null };
+    numbers.set(planned, place);
+    actions.push(undefined as unknown as Action);
+    let finalizeStep: number | null = null;
+    let references: OutputReference[] = [];
+    let input: JsonObject = {};
+    const addSelf = (): void => {
+      if (place.runStep !== null || finalizeStep !== null) {
+        throw new InvalidPlanError(`the action "${declaration.name}" plans itself twice`);
+      }
+      ({ input, references } = resolveInput(planned.selfInput ?? {}, header.id, numbers));
+      if (declaration.run) {
+        place.runStep = addStep('run', id, declaration.queue, header.nowMs);
+        flow.addStep(
+          place.runStep,
+          references.map((reference) => reference.step),
+        );
+      }
+      if (declaration.finalize.kind !== 'none') {
+        finalizeStep = addStep('finalize', id, declaration.queue, header.nowMs);
+        finalizeSteps.push(finalizeStep);
+      }
+    };
+
+    const visitNodes = (nodes: readonly PlannedNode[]): void => {
+      for (const node of nodes) {
+        switch (node.kind) {
+          case 'self':
+            addSelf();
+            break;
+          case 'action':
+            visit(node.planned, id);
+            break;
+          case 'sequence':
+          case 'concurrence':
+            flow.nest(node.kind, () => visitNodes(node.nodes));
+            break;
+        }
+      }
+    };
+
+    flow.nest('concurrence', () => visitNodes(planned.body));
+    actions[id - 1] = {
+      id,
+      declaration,
+      planStep,
+      runStep: place.runStep,
+      finalizeStep,
+      callerAction,
+      input,
+      references,
+      output: place.runStep === null ? {} : { ...declaration.initialOutput },
+    };
+  };
+
+  visit(root, null);
+  const finalizeFlow: Flow = { kind: 'sequence', flows: finalizeSteps.map((step) => ({ kind: 'atom', step })) };
+  return {
+    id: header.id,
+    shard: header.shard,
+    label: header.label,
+    state: 'planned',
+    callerPlan: header.callerPlan,
+    callerAction: header.callerAction,
+    isExternal: header.isExternal,
+    concurrencyLimit: header.concurrencyLimit,
+    sealedSecrets: header.sealedSecrets,
+    isCancelRequested: false,
+    steps,
+    actions,
+    runFlow: flow.build(),
+    finalizeFlow,
+    tally,
+    history: [],
+    createdAtMs: header.nowMs,
+    startedAtMs: header.nowMs,
+    endedAtMs: null,
+    cursor: null,
+    phase: 'run',
+  };
+}
+
+/**
+ * The shape in which a reference is shown in an input, Dynflow's. It is only for reading: what is resolved is the recorded
+ * {@link OutputReference}, so that nobody can smuggle one in by an input that looks like it.
+ */
+function referenceView(plan: string, step: number, action: number, subkeys: readonly string[]): JsonObject {
+  return { class: 'Dynflow::ExecutionPlan::OutputReference', execution_plan_id: plan, step_id: step, action_id: action, subkeys: [...subkeys] };
+}
+
+function resolveInput(
+  value: PlanningValue,
+  plan: string,
+  numbers: ReadonlyMap<PlannedAction, { action: number; runStep: number | null }>,
+): { input: JsonObject; references: OutputReference[] } {
+  const references: OutputReference[] = [];
+  const walk = (item: PlanningValue, at: readonly string[]): JsonValue => {
+    if (item instanceof PendingOutput) {
+      const target = numbers.get(item.of);
+      if (target === undefined || target.runStep === null) {
+        throw new InvalidPlanError(`the plan refers to the output of "${item.of.declaration.name}", which has no run step before it`);
+      }
+      references.push({ at, step: target.runStep, action: target.action, subkeys: item.subkeys });
+      return referenceView(plan, target.runStep, target.action, item.subkeys);
+    }
+    if (Array.isArray(item)) {
+      return item.map((element, index) => walk(element, [...at, String(index)]));
+    }
+    if (isPlanningObject(item)) {
+      return Object.fromEntries(Object.entries(item).map(([key, element]) => [key, walk(element, [...at, key])]));
+    }
+    return item;
+  };
+  if (!isPlanningObject(value)) {
+    throw new InvalidPlanError('the input of an action must be an object');
+  }
+  return { input: walk(value, []) as JsonObject, references };
+}
+
+/** The flows of a plan as they are stored and shown. */
+export function encodedFlows(plan: Plan): { runFlow: JsonValue; finalizeFlow: JsonValue } {
+  return { runFlow: encodeFlow(plan.runFlow), finalizeFlow: encodeFlow(plan.finalizeFlow) };
+}

@@ -1,0 +1,317 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { ActionDeclaration, OutputChunkV1, StepErrorV1 } from '@dynflow/contracts';
+import { FlowCursor } from './flow-cursor.js';
+import { decodeFlow, encodeFlow } from './flow.js';
+import { actionOf, type Action, type Claim, type HistoryEntry, type OutputReference, type Plan, type Step, type StepState } from './model.js';
+import { emptyTally, resultOf, type PlanResult, type PlanState, type StepKind, type StepStateName } from './states.js';
+
+/*
+ * Plans as a database holds them: flat rows of JSON-friendly values. The store writes columns; what they mean stays here.
+ */
+
+export interface PlanRow {
+  id: string;
+  shard: number;
+  label: string;
+  state: PlanState;
+  result: PlanResult;
+  runFlow: JsonValue;
+  finalizeFlow: JsonValue;
+  phase: 'run' | 'finalize';
+  stepCount: number;
+  history: HistoryEntry[];
+  createdAtMs: number;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  callerPlan: string | null;
+  callerAction: number | null;
+  isExternal: boolean;
+  concurrencyLimit: number | null;
+  isCancelRequested: boolean;
+  sealedSecrets: string | null;
+}
+
+export interface ActionRow {
+  plan: string;
+  id: number;
+  name: string;
+  version: number;
+  planStep: number;
+  runStep: number | null;
+  finalizeStep: number | null;
+  /** Set in the root action of a sub-plan: the plan that asked for it. */
+  callerPlan: string | null;
+  callerAction: number | null;
+  input: JsonObject;
+  references: readonly OutputReference[];
+  output: JsonObject;
+  /** Copied from the declaration, so that a plan can be read without its plugin. */
+  chunksAs: string | null;
+}
+
+export interface StepRow {
+  plan: string;
+  id: number;
+  kind: StepKind;
+  action: number;
+  queue: string;
+  state: StepStateName;
+  attempt: number;
+  /** Who holds it; null unless running. */
+  executor: string | null;
+  waitingFor: string | null;
+  wakeAtMs: number | null;
+  error: StepErrorV1 | null;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  detail: StepDetail;
+}
+
+/** What only the engine reads of a step. */
+export interface StepDetail {
+  claim?: Claim;
+  checkpoint?: JsonValue;
+  events?: JsonValue[];
+  isDue?: boolean;
+  isRetrying?: boolean;
+  isCancelRequested?: boolean;
+  nextSeq?: number;
+  outputBytes?: number;
+  invokedAtMs?: number;
+}
+
+export interface ChunkRow extends OutputChunkV1 {
+  plan: string;
+  action: number;
+}
+
+export interface StoredPlan {
+  plan: PlanRow;
+  actions: ActionRow[];
+  steps: StepRow[];
+}
+
+export function planRow(plan: Plan): PlanRow {
+  let executionTimeMs = 0;
+  for (const step of plan.state === 'stopped' || plan.state === 'paused' ? plan.steps : []) {
+    executionTimeMs += step.executionTimeMs;
+  }
+  return {
+    id: plan.id,
+    shard: plan.shard,
+    label: plan.label,
+    state: plan.state,
+    result: resultOf(plan.tally),
+    runFlow: encodeFlow(plan.runFlow),
+    finalizeFlow: encodeFlow(plan.finalizeFlow),
+    phase: plan.phase,
+    stepCount: plan.steps.length,
+    history: plan.history,
+    createdAtMs: plan.createdAtMs,
+    startedAtMs: plan.startedAtMs,
+    endedAtMs: plan.endedAtMs,
+    executionTimeMs,
+    callerPlan: plan.callerPlan,
+    callerAction: plan.callerAction,
+    isExternal: plan.isExternal,
+    concurrencyLimit: plan.concurrencyLimit,
+    isCancelRequested: plan.isCancelRequested,
+    sealedSecrets: plan.sealedSecrets,
+  };
+}
+
+export function actionRow(plan: Plan, action: Action): ActionRow {
+  const isRoot = action.callerAction === null;
+  return {
+    plan: plan.id,
+    id: action.id,
+    name: action.declaration.name,
+    version: action.declaration.version,
+    planStep: action.planStep,
+    runStep: action.runStep,
+    finalizeStep: action.finalizeStep,
+    callerPlan: isRoot ? plan.callerPlan : null,
+    callerAction: isRoot ? plan.callerAction : action.callerAction,
+    input: action.input,
+    references: action.references,
+    output: action.output,
+    chunksAs: action.declaration.chunksAs ?? null,
+  };
+}
+
+export function stepRow(plan: Plan, step: Step): StepRow {
+  const { state } = step;
+  const detail: StepDetail = {};
+  if (state.name === 'running' && state.claim !== null) {
+    detail.claim = state.claim;
+  }
+  if (step.checkpoint !== undefined) {
+    detail.checkpoint = step.checkpoint;
+  }
+  if (step.events.length > 0) {
+    detail.events = step.events;
+  }
+  if (state.name === 'suspended' && state.isDue) {
+    detail.isDue = true;
+  }
+  if (state.name === 'error' && state.isRetrying) {
+    detail.isRetrying = true;
+  }
+  if (step.isCancelRequested) {
+    detail.isCancelRequested = true;
+  }
+  if (step.nextSeq > 1) {
+    detail.nextSeq = step.nextSeq;
+    detail.outputBytes = step.outputBytes;
+  }
+  if (step.invokedAtMs !== null) {
+    detail.invokedAtMs = step.invokedAtMs;
+  }
+  return {
+    plan: plan.id,
+    id: step.id,
+    kind: step.kind,
+    action: step.action,
+    queue: step.queue,
+    state: state.name,
+    attempt: step.attempt,
+    executor: state.name === 'running' ? (state.claim?.executor ?? null) : null,
+    waitingFor: waitingFor(plan, step),
+    wakeAtMs: state.name === 'suspended' ? state.wakeAtMs : null,
+    error: state.name === 'error' ? state.error : null,
+    startedAtMs: step.startedAtMs,
+    endedAtMs: step.endedAtMs,
+    executionTimeMs: step.executionTimeMs,
+    detail,
+  };
+}
+
+function waitingFor(plan: Plan, step: Step): string | null {
+  if (step.isReady) {
+    const { name } = actionOf(plan, step.action).declaration;
+    return `an executor of ${name.slice(0, name.indexOf('.'))} with a free slot`;
+  }
+  return step.state.name === 'suspended' ? step.state.waitingFor : null;
+}
+
+/**
+ * A plan from its rows. `declarationOf` finds actions by name and version; an action that nobody declares any more gets a stand-in
+ * that can be shown and never run.
+ */
+export function planFromRows(stored: StoredPlan, declarationOf: (name: string, version: number) => ActionDeclaration | undefined): Plan {
+  const row = stored.plan;
+  const tally = emptyTally();
+  const steps = stored.steps.map(stepFromRow);
+  for (const step of steps) {
+    tally[step.state.name] += 1;
+  }
+  return {
+    id: row.id,
+    shard: row.shard,
+    label: row.label,
+    state: row.state,
+    callerPlan: row.callerPlan,
+    callerAction: row.callerAction,
+    isExternal: row.isExternal,
+    concurrencyLimit: row.concurrencyLimit,
+    sealedSecrets: row.sealedSecrets,
+    isCancelRequested: row.isCancelRequested,
+    steps,
+    actions: stored.actions.map((action) => ({
+      id: action.id,
+      declaration: declarationOf(action.name, action.version) ?? missingDeclaration(action),
+      planStep: action.planStep,
+      runStep: action.runStep,
+      finalizeStep: action.finalizeStep,
+      callerAction: action.callerPlan === null ? action.callerAction : null,
+      input: action.input,
+      references: action.references,
+      output: action.output,
+    })),
+    runFlow: decodeFlow(row.runFlow),
+    finalizeFlow: decodeFlow(row.finalizeFlow),
+    tally,
+    history: row.history,
+    createdAtMs: row.createdAtMs,
+    startedAtMs: row.startedAtMs,
+    endedAtMs: row.endedAtMs,
+    cursor: null,
+    phase: row.phase,
+  };
+}
+
+/** A cursor that stands where the states of the plan's steps say. */
+export function cursorOf(plan: Plan): FlowCursor {
+  return new FlowCursor(plan.phase === 'run' ? plan.runFlow : plan.finalizeFlow, (id) => {
+    const state = plan.steps[id - 1]?.state;
+    if (state?.name === 'success' || state?.name === 'skipped') {
+      return 'finished';
+    }
+    return state?.name === 'error' && !state.isRetrying ? 'failed' : 'open';
+  });
+}
+
+function stepFromRow(row: StepRow): Step {
+  const { detail } = row;
+  return {
+    id: row.id,
+    kind: row.kind,
+    action: row.action,
+    queue: row.queue,
+    state: stateFromRow(row),
+    attempt: row.attempt,
+    checkpoint: detail.checkpoint,
+    events: detail.events ?? [],
+    startedAtMs: row.startedAtMs,
+    endedAtMs: row.endedAtMs,
+    executionTimeMs: row.executionTimeMs,
+    invokedAtMs: detail.invokedAtMs ?? null,
+    isCancelRequested: detail.isCancelRequested ?? false,
+    isReady: false,
+    nextSeq: detail.nextSeq ?? 1,
+    outputBytes: detail.outputBytes ?? 0,
+  };
+}
+
+function stateFromRow(row: StepRow): StepState {
+  switch (row.state) {
+    case 'running':
+      return { name: 'running', claim: row.detail.claim ?? null };
+    case 'suspended':
+      return { name: 'suspended', waitingFor: row.waitingFor ?? 'an event', isDue: row.detail.isDue ?? false, wakeAtMs: row.wakeAtMs };
+    case 'error':
+      return {
+        name: 'error',
+        error: row.error ?? { errorClass: 'UnknownError', message: 'the error was not recorded', kind: 'final' },
+        isRetrying: row.detail.isRetrying ?? false,
+      };
+    case 'scheduling':
+    case 'pending':
+    case 'success':
+    case 'skipping':
+    case 'skipped':
+    case 'cancelled':
+      return { name: row.state };
+  }
+}
+
+function missingDeclaration(row: ActionRow): ActionDeclaration {
+  return {
+    name: row.name,
+    version: row.version,
+    inputSchema: {},
+    secrets: [],
+    plan: { kind: 'self' },
+    run: row.runStep !== null,
+    finalize: row.finalizeStep === null ? { kind: 'none' } : { kind: 'run' },
+    queue: 'default',
+    rescueStrategy: 'Pause',
+    cancellable: false,
+    resumable: false,
+    idempotent: false,
+    initialOutput: {},
+    ...(row.chunksAs === null ? {} : { chunksAs: row.chunksAs }),
+  };
+}
