@@ -21,6 +21,9 @@ const spec = '\\.spec\\.ts$';
 const otherWorkspaces = '^(libs|apps|examples)/';
 const libs = (names) => names.map((name) => `^libs/${name}/`);
 
+// Entry points beside a package's index.ts (see its package.json).
+const otherEntries = ['^libs/testing/src/conformance\\.ts$'];
+
 /** Forbids what lies in `folder` (its specs apart) to import a workspace package that `names` does not list. */
 function only(name, folder, names, extra = {}) {
   const { pathNot = [], comment } = extra;
@@ -84,16 +87,16 @@ module.exports = {
     {
       name: 'no-deep-imports',
       severity: 'error',
-      comment: "Another package is used through its index.ts; what the index does not name is that package's own.",
+      comment: "Another package is used through what its package.json exports; the rest is that package's own.",
       from: { path: '^(libs|apps|examples)/([^/]+)/' },
-      to: { path: otherWorkspaces, pathNot: ['^$1/$2/', '^(libs|apps|examples)/[^/]+/(src/index\\.ts|dist/index\\.(js|d\\.ts))$'] },
+      to: { path: otherWorkspaces, pathNot: ['^$1/$2/', '^(libs|apps|examples)/[^/]+/src/index\\.ts$', ...otherEntries] },
     },
     {
       name: 'no-deep-imports-from-test',
       severity: 'error',
       comment: 'End-to-end tests use packages as their users do.',
       from: { path: '^(test|scripts)/' },
-      to: { path: otherWorkspaces, pathNot: ['^(libs|apps|examples)/[^/]+/(src/index\\.ts|dist/(index|main)\\.(js|d\\.ts))$'] },
+      to: { path: otherWorkspaces, pathNot: ['^(libs|apps|examples)/[^/]+/src/index\\.ts$', ...otherEntries] },
     },
     {
       name: 'engine-is-pure',
@@ -141,7 +144,14 @@ module.exports = {
       severity: 'error',
       comment: "What a package's sources import stands in its own package.json; hoisting hides the omission until it is installed alone.",
       from: { path: '^(libs|apps|examples)/[^/]+/src/', pathNot: spec },
-      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'] },
+      // The conformance suites are run by whoever runs vitest, so its one copy is the workspace's.
+      to: { dependencyTypes: ['npm-no-pkg', 'npm-unknown', 'npm-dev'], pathNot: 'node_modules/(vitest|fast-check)/' },
+    },
+    {
+      name: 'test-runner-only-in-testing',
+      severity: 'error',
+      from: { path: '^(libs|apps|examples)/[^/]+/src/', pathNot: [spec, '^libs/testing/'] },
+      to: { path: 'node_modules/(vitest|fast-check|@nestjs/testing)/' },
     },
     {
       name: 'resolvable',
@@ -151,8 +161,8 @@ module.exports = {
     },
   ],
   options: {
-    doNotFollow: { path: '(^|/)(node_modules|dist)/' },
-    exclude: { path: '(^|/)dist/' },
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(libs|apps|examples)/[^/]+/dist/' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     combinedDependencies: false,
