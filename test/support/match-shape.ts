@@ -10,7 +10,8 @@
  * | `"<float>"`, `"<int>"` | a number from 0 up; a whole one |
  * | `"<class>"`, `"<text>"` | a string that is not empty |
  * | `"<string>"` | any string |
- * | `"<secret>"` | null or a mark such as `[hidden]` or `***`, never the secret itself |
+ * | `"<bool>"` | true or false |
+ * | `"<secret>"` | null or a mark such as `[hidden]` or `***`, never the secret itself; or an object of only such values |
  * | `"<any>"` | anything that is there |
  * | `"<one of: a, b>"` | one of these strings |
  * | `["<each>", s]` | an array of any length whose elements all fit `s` |
@@ -74,6 +75,13 @@ const lastUnixTime = 4_102_444_800;
 const isText = (value: unknown): boolean => typeof value === 'string' && value !== '';
 const isCount = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 
+function isHidden(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) {
+    return Object.values(value).every(isHidden);
+  }
+  return value === null || (typeof value === 'string' && hiddenMark.test(value));
+}
+
 const kinds: Readonly<Record<string, (value: unknown) => boolean>> = {
   '<uuid>': (value) => typeof value === 'string' && uuid.test(value),
   '<time>': (value) => typeof value === 'string' && time.test(value),
@@ -83,7 +91,8 @@ const kinds: Readonly<Record<string, (value: unknown) => boolean>> = {
   '<class>': isText,
   '<text>': isText,
   '<string>': (value) => typeof value === 'string',
-  '<secret>': (value) => value === null || (typeof value === 'string' && hiddenMark.test(value)),
+  '<bool>': (value) => typeof value === 'boolean',
+  '<secret>': isHidden,
   '<any>': (value) => value !== undefined,
 };
 

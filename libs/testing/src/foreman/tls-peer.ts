@@ -23,7 +23,7 @@ export function certificateNames(socket: TLSSocket): readonly string[] {
   if (alternative !== undefined && alternative.length > 0) {
     return alternative;
   }
-  return certificate === undefined ? [] : [certificate.subject.CN].flat();
+  return [certificate?.subject.CN ?? []].flat();
 }
 
 /** Node gives an empty object, not undefined, when there is no certificate. */
