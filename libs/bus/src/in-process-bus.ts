@@ -21,6 +21,7 @@ interface Listener {
 
 interface Waiting {
   take(item: QueueItem): void;
+  giveUp(): void;
 }
 
 interface QueueItem {
@@ -77,7 +78,7 @@ export class InProcessBus implements MessageBus {
     const answer = Promise.resolve()
       .then(() => listener.handler(JSON.parse(body), { subject }))
       .then(
-        (value) => (value === undefined ? null : (JSON.parse(encode(value)) as unknown)),
+        (value) => JSON.parse(encode(value)) as unknown,
         (error: unknown) => {
           throw new RemoteError(subject, messageOf(error));
         },
@@ -103,6 +104,10 @@ export class InProcessBus implements MessageBus {
         const index = list.indexOf(listener);
         if (index >= 0) {
           list.splice(index, 1);
+        }
+        // Only if the list is still the registered one: a subject that was left and taken again has another.
+        if (isExact && list.length === 0 && this.#exact.get(subject) === list) {
+          this.#exact.delete(subject);
         }
       },
     };
@@ -205,6 +210,7 @@ class WorkQueueState {
   #items: QueueItem[] = [];
   readonly #waiting = new Set<Waiting>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  #isClosed = false;
 
   push(item: QueueItem): void {
     const [waiting] = this.#waiting;
@@ -232,7 +238,7 @@ class WorkQueueState {
         resolve(delivery);
       };
       const expire = (): void => settle(null);
-      const waiting: Waiting = { take: (taken) => settle(this.#deliver(taken)) };
+      const waiting: Waiting = { take: (taken) => settle(this.#deliver(taken)), giveUp: expire };
       const timer = setTimeout(expire, options.expiresMs);
       options.signal?.addEventListener('abort', expire, { once: true });
       this.#waiting.add(waiting);
@@ -240,10 +246,14 @@ class WorkQueueState {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const timer of this.#timers) {
       clearTimeout(timer);
     }
     this.#timers.clear();
+    for (const waiting of [...this.#waiting]) {
+      waiting.giveUp();
+    }
   }
 
   /** Takes the first item without moving the others: a shift of a long array would make a backlog cost quadratic time. */
@@ -278,6 +288,9 @@ class WorkQueueState {
       discard: settle(nothing),
       retry: (delayMs) =>
         settle(() => {
+          if (this.#isClosed) {
+            return;
+          }
           const timer = setTimeout(() => {
             this.#timers.delete(timer);
             this.push(item);
@@ -288,6 +301,7 @@ class WorkQueueState {
   }
 }
 
+/** What has no JSON of its own, `undefined` above all, travels as null, as it does in a list. */
 function encode(message: unknown): string {
-  return JSON.stringify(message);
+  return (JSON.stringify(message) as string | undefined) ?? 'null';
 }

@@ -1,4 +1,10 @@
 export { InProcessBus } from './in-process-bus.js';
 export { BusUnavailableError, NoResponderError, RemoteError, RequestTimeoutError, workQueues } from './message-bus.js';
 export type { BusSubscription, Delivery, MessageBus, MessageHandler, WorkQueue, WorkQueueReader } from './message-bus.js';
+export type { BusLog } from './nats/bus-log.js';
+export { connectNatsBus } from './nats/connect-nats-bus.js';
+export type { NatsBusOptions } from './nats/connect-nats-bus.js';
+export { NatsBus } from './nats/nats-bus.js';
+export { MessageTooLargeError } from './nats/payload.js';
+export { GATEWAY_USER } from './nats/reply-subject.js';
 export { subjectMatches } from './subject-match.js';

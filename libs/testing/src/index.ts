@@ -11,3 +11,7 @@ export type { LaunchedHost, ScriptJob } from './foreman/script-payload.js';
 export { exchange } from './foreman/http-exchange.js';
 export type { HttpAnswer, HttpQuestion } from './foreman/http-exchange.js';
 export { WaitTimedOutError } from './foreman/wait.js';
+export { Arrivals } from './bus/arrivals.js';
+export { natsUsers } from './nats/nats-users.js';
+export { startNatsServer } from './nats/start-nats-server.js';
+export type { NatsServer, NatsServerOptions } from './nats/start-nats-server.js';

@@ -1,0 +1,4 @@
+// The suites that adapters of one port share. An entry of its own, because they import vitest, which is there in tests only.
+export { describeBus } from './bus/bus-conformance.js';
+export { CONFORMANCE_PLUGIN } from './bus/bus-world.js';
+export type { BusWorld, BusWorldFactory } from './bus/bus-world.js';
