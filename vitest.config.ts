@@ -25,6 +25,8 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   test: {
     environment: 'node',
+    // Stages run side by side; they would write the same file.
+    cache: false,
     // Where scripts/setup.mjs puts the servers that it fetched; they go before the system's, which may be too old.
     env: { PATH: [join(root, '.cache/bin'), process.env['PATH']].join(delimiter) },
     projects: stages.map((stage) => ({
