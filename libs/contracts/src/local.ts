@@ -14,6 +14,8 @@ export type LocalEvent =
   | { kind: 'external'; data: JsonValue }
   | { kind: 'effect'; name: string; ok: true; value: JsonValue }
   | { kind: 'effect'; name: string; ok: false; error: StepErrorV1 }
+  /** The sub-plans that the last `spawn` asked for are made; they and what this invocation decides are committed together. */
+  | { kind: 'spawned'; plans: string[] }
   | { kind: 'subPlans'; counts: SubPlanCounts };
 
 /** How the sub-plans of an action stand. `failed` counts plans that stopped or paused with an error. */
@@ -51,6 +53,8 @@ export interface LocalInvocation {
   input: JsonObject;
   output: JsonObject;
   checkpoint: JsonValue | undefined;
+  /** What the plan's starter gave along as sealed secrets, opaque. */
+  sealedSecrets: string | undefined;
   event: LocalEvent | undefined;
 }
 

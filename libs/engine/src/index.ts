@@ -1,1 +1,12 @@
-export {};
+export { Engine, PlanNotPausedError } from './engine.js';
+export type { EngineOptions, RestedPlan, TriggerInput } from './engine.js';
+export type { SealedGrant } from './executor-messages.js';
+export { decodeFlow, encodeFlow, flatten } from './flow.js';
+export type { Flow } from './flow.js';
+export type { HistoryEntry, OutputReference, Plan, Step } from './model.js';
+export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
+export type { ActionCatalogue, Changes, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';
+export { chunkView } from './references.js';
+export type { ActionRow, ChunkRow, PlanRow, StepDetail, StepRow, StoredPlan } from './rows.js';
+export { IllegalTransitionError, PLAN_TRANSITIONS, STEP_TRANSITIONS, resultOf } from './states.js';
+export type { PlanResult, PlanState, StepKind, StepStateName } from './states.js';

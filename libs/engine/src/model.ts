@@ -4,6 +4,12 @@ import type { Flow } from './flow.js';
 import type { FlowCursor } from './flow-cursor.js';
 import type { PlanState, StepKind, StepTally } from './states.js';
 
+/** What a plan was asked to be; kept until an executor has planned it. */
+export interface PlanRequest {
+  readonly action: string;
+  readonly input: JsonObject;
+}
+
 /** Who holds a running step. A local step is held by the gateway itself and has no claim. */
 export interface Claim {
   readonly id: string;
@@ -11,6 +17,8 @@ export interface Claim {
   readonly startId: string;
   /** Number of the last report that was applied, so that a doubled one is applied once. */
   lastReport: number;
+  /** How many stored events its grant carried: they are done with when this invocation ends. */
+  readonly tookEvents: number;
 }
 
 /** A step's state with what is valid only in it. */
@@ -83,6 +91,8 @@ export interface Plan {
   state: PlanState;
   readonly callerPlan: string | null;
   readonly callerAction: number | null;
+  /** Set while the plan waits for an executor to plan it: it has no steps yet. */
+  readonly request: PlanRequest | null;
   /** Another system started it and is told the outcome: it is never left for an operator to resume into a second run. */
   readonly isExternal: boolean;
   /** How many sub-plans of the same caller may run at once; null: any number. */

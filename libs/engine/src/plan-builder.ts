@@ -1,7 +1,8 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import { encodeFlow, type Flow } from './flow.js';
+import type { ActionDeclaration, StepErrorV1 } from '@dynflow/contracts';
+import type { Flow } from './flow.js';
 import { FlowBuilder } from './flow-builder.js';
-import type { Action, OutputReference, Plan, Step } from './model.js';
+import type { Action, OutputReference, Plan, PlanRequest, Step } from './model.js';
 import { InvalidPlanError, PendingOutput, isPlanningObject, type PlannedAction, type PlannedNode, type PlanningValue } from './plan-expansion.js';
 import { emptyTally, type StepKind } from './states.js';
 
@@ -33,26 +34,8 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
   const tally = emptyTally();
 
   const addStep = (kind: StepKind, action: number, queue: string, nowMs: number): number => {
-    const isOver = kind === 'plan';
-    steps.push({
-      id: steps.length + 1,
-      kind,
-      action,
-      queue,
-      state: isOver ? { name: 'success' } : { name: 'pending' },
-      attempt: 1,
-      checkpoint: undefined,
-      events: [],
-      startedAtMs: isOver ? nowMs : null,
-      endedAtMs: isOver ? nowMs : null,
-      executionTimeMs: 0,
-      invokedAtMs: null,
-      isCancelRequested: false,
-      isReady: false,
-      nextSeq: 1,
-      outputBytes: 0,
-    });
-    tally[isOver ? 'success' : 'pending'] += 1;
+    steps.push(newStep({ id: steps.length + 1, kind, action, queue, nowMs }));
+    tally[kind === 'plan' ? 'success' : 'pending'] += 1;
     return steps.length;
   };
 
@@ -123,6 +106,7 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
     shard: header.shard,
     label: header.label,
     state: 'planned',
+    request: null,
     callerPlan: header.callerPlan,
     callerAction: header.callerAction,
     isExternal: header.isExternal,
@@ -180,7 +164,66 @@ function resolveInput(
   return { input: walk(value, []) as JsonObject, references };
 }
 
-/** The flows of a plan as they are stored and shown. */
-export function encodedFlows(plan: Plan): { runFlow: JsonValue; finalizeFlow: JsonValue } {
-  return { runFlow: encodeFlow(plan.runFlow), finalizeFlow: encodeFlow(plan.finalizeFlow) };
+const EMPTY_FLOW: Flow = { kind: 'sequence', flows: [] };
+
+/** A plan that waits for an executor to say what its steps are. */
+export function buildPlanInPlanning(header: PlanHeader, request: PlanRequest): Plan {
+  return {
+    ...header,
+    state: 'planning',
+    request,
+    isCancelRequested: false,
+    steps: [],
+    actions: [],
+    runFlow: EMPTY_FLOW,
+    finalizeFlow: EMPTY_FLOW,
+    tally: emptyTally(),
+    history: [],
+    createdAtMs: header.nowMs,
+    startedAtMs: header.nowMs,
+    endedAtMs: null,
+    cursor: null,
+    phase: 'run',
+  };
+}
+
+/** A plan whose planning failed: one action, its plan step in error, nothing to run. It is `stopped`. */
+export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclaration, input: JsonObject, error: StepErrorV1): Plan {
+  const tally = emptyTally();
+  tally.error = 1;
+  const step: Step = {
+    ...newStep({ id: 1, kind: 'plan', action: 1, queue: declaration.queue, nowMs: header.nowMs }),
+    state: { name: 'error', error, isRetrying: false },
+  };
+  const action: Action = { id: 1, declaration, planStep: 1, runStep: null, finalizeStep: null, callerAction: null, input, references: [], output: {} };
+  return {
+    ...buildPlanInPlanning(header, { action: declaration.name, input }),
+    request: null,
+    state: 'stopped',
+    sealedSecrets: null,
+    steps: [step],
+    actions: [action],
+    tally,
+    endedAtMs: header.nowMs,
+  };
+}
+
+function newStep(options: { id: number; kind: StepKind; action: number; queue: string; nowMs: number }): Step {
+  const { nowMs, ...identity } = options;
+  const isOver = options.kind === 'plan';
+  return {
+    ...identity,
+    state: isOver ? { name: 'success' } : { name: 'pending' },
+    attempt: 1,
+    checkpoint: undefined,
+    events: [],
+    startedAtMs: isOver ? nowMs : null,
+    endedAtMs: isOver ? nowMs : null,
+    executionTimeMs: 0,
+    invokedAtMs: null,
+    isCancelRequested: false,
+    isReady: false,
+    nextSeq: 1,
+    outputBytes: 0,
+  };
 }

@@ -2,7 +2,7 @@ import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { ActionDeclaration, OutputChunkV1, StepErrorV1 } from '@dynflow/contracts';
 import { FlowCursor } from './flow-cursor.js';
 import { decodeFlow, encodeFlow } from './flow.js';
-import { actionOf, type Action, type Claim, type HistoryEntry, type OutputReference, type Plan, type Step, type StepState } from './model.js';
+import { actionOf, type Action, type Claim, type HistoryEntry, type OutputReference, type Plan, type PlanRequest, type Step, type StepState } from './model.js';
 import { emptyTally, resultOf, type PlanResult, type PlanState, type StepKind, type StepStateName } from './states.js';
 
 /*
@@ -30,6 +30,8 @@ export interface PlanRow {
   concurrencyLimit: number | null;
   isCancelRequested: boolean;
   sealedSecrets: string | null;
+  /** What was asked for, while the plan is in planning; null afterwards. */
+  request: PlanRequest | null;
 }
 
 export interface ActionRow {
@@ -119,6 +121,7 @@ export function planRow(plan: Plan): PlanRow {
     concurrencyLimit: plan.concurrencyLimit,
     isCancelRequested: plan.isCancelRequested,
     sealedSecrets: plan.sealedSecrets,
+    request: plan.request,
   };
 }
 
@@ -212,6 +215,7 @@ export function planFromRows(stored: StoredPlan, declarationOf: (name: string, v
     shard: row.shard,
     label: row.label,
     state: row.state,
+    request: row.request,
     callerPlan: row.callerPlan,
     callerAction: row.callerAction,
     isExternal: row.isExternal,

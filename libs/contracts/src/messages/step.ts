@@ -55,6 +55,8 @@ export const GrantV1 = z.object({
   /** Compact JWE with the secret input keys, sealed to the request's public key. */
   secrets: z.string().optional(),
   checkpoint: Json.optional(),
+  /** What woke a parked step: the stored events since its last invocation, oldest first. Empty for a timer. */
+  events: z.array(Json).default([]),
   /** The next output chunk must have this number. */
   nextSeq: z.number().int().positive(),
 });

@@ -1,0 +1,450 @@
+import { assertNever, type JsonObject, type JsonValue } from '@dynflow/kernel';
+import { pluginOf, type LocalEvent, type LocalOutcome, type StepErrorV1 } from '@dynflow/contracts';
+import { actionOf, stepOf, type Action, type Claim, type Plan, type Step } from './model.js';
+import { movePlan, moveStep, remember } from './moves.js';
+import type { ActionCatalogue } from './ports.js';
+import { rescueStrategyOf } from './rescue.js';
+import { cursorOf } from './rows.js';
+import type { SubPlans } from './sub-plans.js';
+import type { Turn } from './turn.js';
+
+/**
+ * Decides what happens to plans. It is Dynflow's director: it is told what happened, changes the plan, and notes in the turn what is
+ * to be done; it does nothing itself.
+ *
+ * Owns: the life of a plan from `planned` to its rest, in the order run flow, finalize flow, end.
+ * Does not own: time, storage, the bus; who runs steps; planning.
+ *
+ * Invariants:
+ * D1. A step is ready only while its plan is running and its place in the flow has come; only a ready step can be claimed.
+ * D2. A step that is over is reported to the plan's cursor exactly once.
+ * D3. A plan comes to rest (stopped, paused) only when none of its steps is running or suspended.
+ * D4. A cancelled plan starts no further step of a cancellable action; the others (a callback, say) still run.
+ */
+export class Director {
+  readonly #catalogue: ActionCatalogue;
+  readonly #subPlans: SubPlans;
+  readonly #world: string;
+  readonly #isActive: (plan: string | null) => boolean;
+
+  constructor(options: { catalogue: ActionCatalogue; subPlans: SubPlans; world: string; isActive: (plan: string | null) => boolean }) {
+    this.#catalogue = options.catalogue;
+    this.#subPlans = options.subPlans;
+    this.#world = options.world;
+    this.#isActive = options.isActive;
+  }
+
+  /** Starts a planned plan, or resumes a paused one. */
+  start(plan: Plan, turn: Turn): void {
+    movePlan(plan, 'running', turn);
+    plan.startedAtMs ??= turn.nowMs;
+    remember(plan, 'start execution', this.#world, turn);
+    this.walk(plan, turn);
+  }
+
+  /** Puts the cursor of a running plan where the states of its steps say, and makes ready what may start. */
+  walk(plan: Plan, turn: Turn): void {
+    const cursor = cursorOf(plan);
+    plan.cursor = cursor;
+    for (const id of cursor.begin()) {
+      this.#stepMayStart(plan, stepOf(plan, id), turn);
+    }
+    this.#checkPhase(plan, turn);
+  }
+
+  /** An executor has it now. */
+  stepClaimed(plan: Plan, step: Step, claim: Claim, turn: Turn): void {
+    moveStep(plan, step, { name: 'running', claim }, turn);
+    turn.touchPlan(plan);
+  }
+
+  stepDone(plan: Plan, step: Step, output: JsonObject, turn: Turn): void {
+    this.mergeOutput(plan, step, output, turn);
+    step.checkpoint = undefined;
+    moveStep(plan, step, { name: 'success' }, turn);
+    this.#stepOver(plan, step, turn);
+  }
+
+  stepFailed(plan: Plan, step: Step, error: StepErrorV1, output: JsonObject | undefined, turn: Turn): void {
+    this.mergeOutput(plan, step, output ?? {}, turn);
+    moveStep(plan, step, { name: 'error', error, isRetrying: false }, turn);
+    this.#stepOver(plan, step, turn);
+  }
+
+  /** The step waits for an event or a timer, without executor or slot. `isDue`: its next invocation may begin at once. */
+  stepSuspended(
+    plan: Plan,
+    step: Step,
+    options: { checkpoint: JsonValue; waitingFor: string; wakeAfterMs?: number | undefined; output?: JsonObject | undefined; isDue?: boolean },
+    turn: Turn,
+  ): void {
+    this.mergeOutput(plan, step, options.output ?? {}, turn);
+    step.checkpoint = options.checkpoint;
+    step.attempt += 1;
+    if (step.state.name === 'running' && step.state.claim !== null) {
+      step.events.splice(0, step.state.claim.tookEvents);
+    }
+    const wakeAtMs = options.wakeAfterMs === undefined ? null : turn.nowMs + options.wakeAfterMs;
+    moveStep(plan, step, { name: 'suspended', waitingFor: options.waitingFor, isDue: false, wakeAtMs }, turn);
+    if (wakeAtMs !== null) {
+      turn.timers.push({ plan: plan.id, step: step.id, attempt: step.attempt, atMs: wakeAtMs });
+    }
+    if (options.isDue === true || step.events.length > 0) {
+      this.wake(plan, step, undefined, turn);
+    }
+  }
+
+  /** Lets a suspended step be invoked again: a local one in this turn, any other by whoever claims it. */
+  wake(plan: Plan, step: Step, event: LocalEvent | undefined, turn: Turn): void {
+    if (step.state.name !== 'suspended') {
+      return;
+    }
+    if (this.#isLocal(plan, step)) {
+      turn.invocations.push({ plan, step, event });
+      return;
+    }
+    step.state.isDue = true;
+    turn.touchStep(plan, step);
+    this.#makeReady(plan, step, turn);
+  }
+
+  mergeOutput(plan: Plan, step: Step, output: JsonObject, turn: Turn): void {
+    const action = actionOf(plan, step.action);
+    if (Object.keys(output).length > 0) {
+      action.output = { ...action.output, ...output };
+      turn.touchAction(plan, action);
+    }
+  }
+
+  /** Applies what a local action decided. */
+  localOutcome(plan: Plan, step: Step, outcome: LocalOutcome, turn: Turn): void {
+    switch (outcome.kind) {
+      case 'done':
+        this.stepDone(plan, step, outcome.output, turn);
+        return;
+      case 'failed':
+        this.stepFailed(plan, step, outcome.error, outcome.output, turn);
+        return;
+      case 'suspended':
+        this.stepSuspended(plan, step, outcome, turn);
+        return;
+      default:
+        assertNever(outcome);
+    }
+  }
+
+  /**
+   * Cancels a plan: it is stored, so that it holds for steps that start later and after a restart.
+   *
+   * @returns how many steps were told or ended.
+   */
+  cancel(plan: Plan, isForced: boolean, turn: Turn): number {
+    if (plan.state === 'stopped' || plan.state === 'paused') {
+      return 0;
+    }
+    plan.isCancelRequested = true;
+    turn.touchPlan(plan);
+    if (plan.state === 'planned') {
+      if (!this.#subPlans.startAnyway(plan)) {
+        return 0;
+      }
+      const before = plan.tally.pending;
+      this.start(plan, turn);
+      return before - plan.tally.pending;
+    }
+    let told = 0;
+    for (const step of plan.steps) {
+      if (this.#cancelStep(plan, step, isForced, turn)) {
+        told += 1;
+      }
+    }
+    return told;
+  }
+
+  /** A running step whose executor is known to be gone: nobody can say what it did. */
+  stepLost(plan: Plan, step: Step, turn: Turn): void {
+    const { declaration } = actionOf(plan, step.action);
+    const executor = step.state.name === 'running' ? (step.state.claim?.executor ?? 'unknown') : 'unknown';
+    if (declaration.resumable || declaration.idempotent) {
+      const waitingFor = 'another executor to take it over';
+      this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
+      return;
+    }
+    const text = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.\n`;
+    if (plan.isExternal && declaration.abandonedOutput !== undefined) {
+      this.#abandon(plan, step, declaration.abandonedOutput, text, turn);
+      return;
+    }
+    const error: StepErrorV1 = { errorClass: 'ExecutorLost', message: text.trim(), code: 'DYN_EXECUTOR_LOST', kind: 'unknown' };
+    this.stepFailed(plan, step, error, undefined, turn);
+  }
+
+  /** Skips a failed step with everything that needs its output. The plan must be paused. @returns the ids of the skipped steps. */
+  skip(plan: Plan, first: Step, turn: Turn): number[] {
+    const skipped: number[] = [];
+    const queue = [first];
+    for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
+      if (!this.#skipStep(plan, step, turn)) {
+        continue;
+      }
+      skipped.push(step.id);
+      const action = actionOf(plan, step.action);
+      if (step.kind === 'run' && action.finalizeStep !== null) {
+        queue.push(stepOf(plan, action.finalizeStep));
+      }
+      const { id } = step;
+      for (const dependent of plan.actions) {
+        if (dependent.runStep !== null && dependent.references.some((reference) => reference.step === id)) {
+          queue.push(stepOf(plan, dependent.runStep));
+        }
+      }
+    }
+    turn.touchPlan(plan);
+    return skipped;
+  }
+
+  /** Makes a paused plan go on: failed steps run again, the finalize phase starts anew. */
+  resume(plan: Plan, turn: Turn): void {
+    for (const step of plan.steps) {
+      if (step.state.name === 'error' && step.kind === 'run') {
+        step.attempt += 1;
+        step.isCancelRequested = false;
+        step.state = { ...step.state, isRetrying: true };
+        turn.touchStep(plan, step);
+      } else if (step.kind === 'finalize' && (step.state.name === 'error' || step.state.name === 'success')) {
+        step.attempt += 1;
+        moveStep(plan, step, { name: 'pending' }, turn);
+      }
+    }
+    plan.phase = 'run';
+    plan.isCancelRequested = false;
+    this.start(plan, turn);
+  }
+
+  #isLocal(plan: Plan, step: Step): boolean {
+    return this.#catalogue.isLocal(actionOf(plan, step.action).declaration.name);
+  }
+
+  #stepMayStart(plan: Plan, step: Step, turn: Turn): void {
+    const action = actionOf(plan, step.action);
+    switch (step.state.name) {
+      case 'running':
+        if (step.state.claim === null) {
+          turn.invocations.push({ plan, step, event: undefined });
+        }
+        return;
+      case 'suspended':
+        this.#rearm(plan, step, turn);
+        return;
+      case 'pending':
+      case 'error':
+        if (plan.isCancelRequested && action.declaration.cancellable) {
+          this.#endUnstarted(plan, step, turn);
+        } else if (action.declaration.finalize.kind === 'failUnless' && step.kind === 'finalize') {
+          this.#finalizeByData(plan, step, action, turn);
+        } else if (this.#isLocal(plan, step)) {
+          turn.invocations.push({ plan, step, event: undefined });
+        } else {
+          this.#makeReady(plan, step, turn);
+        }
+        return;
+      case 'scheduling':
+      case 'success':
+      case 'skipping':
+      case 'skipped':
+      case 'cancelled':
+        return;
+      default:
+        assertNever(step.state);
+    }
+  }
+
+  /** A suspended step of a plan that was loaded: local ones are invoked without event, others get their timer or token back. */
+  #rearm(plan: Plan, step: Step, turn: Turn): void {
+    if (step.state.name !== 'suspended') {
+      return;
+    }
+    if (this.#isLocal(plan, step) || step.state.isDue) {
+      this.wake(plan, step, undefined, turn);
+    } else if (step.state.wakeAtMs !== null) {
+      turn.timers.push({ plan: plan.id, step: step.id, attempt: step.attempt, atMs: step.state.wakeAtMs });
+    }
+  }
+
+  #makeReady(plan: Plan, step: Step, turn: Turn): void {
+    step.isReady = true;
+    turn.touchStep(plan, step);
+    turn.ready.push({ plan, step });
+  }
+
+  #finalizeByData(plan: Plan, step: Step, action: Action, turn: Turn): void {
+    const { finalize } = action.declaration;
+    if (finalize.kind !== 'failUnless') {
+      return;
+    }
+    moveStep(plan, step, { name: 'running', claim: null }, turn);
+    if ((action.output[finalize.output] ?? null) === finalize.equals) {
+      this.stepDone(plan, step, {}, turn);
+    } else {
+      this.stepFailed(plan, step, { errorClass: 'FinalizeError', message: finalize.message, kind: 'final' }, undefined, turn);
+    }
+  }
+
+  #stepOver(plan: Plan, step: Step, turn: Turn): void {
+    const { cursor } = plan;
+    if (cursor === null) {
+      return;
+    }
+    for (const id of cursor.stepIsOver(step.id)) {
+      this.#stepMayStart(plan, stepOf(plan, id), turn);
+    }
+    this.#checkPhase(plan, turn);
+  }
+
+  #checkPhase(plan: Plan, turn: Turn): void {
+    const { cursor } = plan;
+    if (cursor === null || cursor.outcome === 'under way') {
+      return;
+    }
+    plan.cursor = null;
+    if (cursor.outcome === 'failed') {
+      this.#planFailed(plan, turn);
+    } else if (plan.phase === 'run') {
+      plan.phase = 'finalize';
+      turn.touchPlan(plan);
+      this.walk(plan, turn);
+    } else {
+      this.#rest(plan, 'stopped', turn);
+    }
+  }
+
+  #planFailed(plan: Plan, turn: Turn): void {
+    const isOutcomeUnknown = plan.steps.some((step) => step.state.name === 'error' && step.state.error.kind === 'unknown');
+    if (plan.isCancelRequested) {
+      this.#rest(plan, 'stopped', turn);
+      return;
+    }
+    if (isOutcomeUnknown && !plan.isExternal) {
+      this.#rest(plan, 'paused', turn);
+      return;
+    }
+    const strategy = rescueStrategyOf(plan);
+    switch (strategy) {
+      case 'Pause':
+        this.#rest(plan, 'paused', turn);
+        return;
+      case 'Fail':
+        this.#rest(plan, 'stopped', turn);
+        return;
+      case 'Skip':
+        for (const step of plan.steps) {
+          if (step.state.name === 'error') {
+            this.skip(plan, step, turn);
+          }
+        }
+        this.walk(plan, turn);
+        return;
+      default:
+        assertNever(strategy);
+    }
+  }
+
+  #rest(plan: Plan, state: 'stopped' | 'paused', turn: Turn): void {
+    movePlan(plan, state, turn);
+    if (state === 'stopped') {
+      plan.endedAtMs = turn.nowMs;
+      plan.sealedSecrets = null;
+    }
+    remember(plan, state === 'stopped' ? 'finish execution' : 'pause execution', this.#world, turn);
+    turn.rested.add(plan);
+    for (const sibling of this.#subPlans.release(plan, this.#isActive(plan.callerPlan))) {
+      this.start(sibling, turn);
+    }
+  }
+
+  #skipStep(plan: Plan, step: Step, turn: Turn): boolean {
+    switch (step.state.name) {
+      case 'error':
+        if (step.kind === 'run') {
+          moveStep(plan, step, { name: 'skipping' }, turn);
+        }
+        moveStep(plan, step, { name: 'skipped' }, turn);
+        return true;
+      case 'pending':
+        moveStep(plan, step, { name: 'skipped' }, turn);
+        return true;
+      case 'scheduling':
+      case 'running':
+      case 'suspended':
+      case 'success':
+      case 'skipping':
+      case 'skipped':
+      case 'cancelled':
+        return false;
+      default:
+        return assertNever(step.state);
+    }
+  }
+
+  #cancelStep(plan: Plan, step: Step, isForced: boolean, turn: Turn): boolean {
+    const { declaration } = actionOf(plan, step.action);
+    if (!declaration.cancellable || step.kind !== 'run') {
+      return false;
+    }
+    if (step.isReady) {
+      step.isReady = false;
+      this.#endUnstarted(plan, step, turn);
+      return true;
+    }
+    if (step.state.name !== 'running' && step.state.name !== 'suspended') {
+      return false;
+    }
+    step.isCancelRequested = true;
+    turn.touchStep(plan, step);
+    if (this.#isLocal(plan, step)) {
+      this.wake(plan, step, { kind: 'cancel', force: isForced }, turn);
+    } else if (step.state.name === 'running' && step.state.claim !== null) {
+      turn.events.push(cancelMessage(plan, step, step.state.claim, declaration.name, isForced));
+    } else {
+      this.#endUnstarted(plan, step, turn);
+    }
+    return true;
+  }
+
+  /** Ends a cancelled step that nobody holds, in its executor's place. */
+  #endUnstarted(plan: Plan, step: Step, turn: Turn): void {
+    const { declaration } = actionOf(plan, step.action);
+    const text = step.state.name === 'suspended' ? 'Cancelled while it waited.\n' : 'Cancelled before it started.\n';
+    moveStep(plan, step, { name: 'running', claim: null }, turn);
+    if (declaration.abandonedOutput !== undefined) {
+      this.#abandon(plan, step, declaration.abandonedOutput, text, turn);
+    } else {
+      this.stepFailed(plan, step, { errorClass: 'Cancelled', message: text.trim(), code: 'DYN_CANCELLED', kind: 'final' }, undefined, turn);
+    }
+  }
+
+  #abandon(plan: Plan, step: Step, output: JsonObject, text: string, turn: Turn): void {
+    if (actionOf(plan, step.action).declaration.chunksAs !== undefined) {
+      turn.chunks.push({ plan: plan.id, action: step.action, seq: step.nextSeq, kind: 'debug', timestampMs: turn.nowMs, text });
+      step.nextSeq += 1;
+    }
+    this.stepDone(plan, step, output, turn);
+  }
+}
+
+/** The message that tells the holder of a step to cancel it; it may be sent again and again. */
+export function cancelMessage(
+  plan: Plan,
+  step: Step,
+  claim: Claim,
+  action: string,
+  isForced: boolean,
+): { plugin: string; executor: string; plan: string; step: number; message: { type: 'step.event'; version: 1; claim: string; event: { kind: 'cancel'; force: boolean } } } {
+  return {
+    plugin: pluginOf(action),
+    executor: claim.executor,
+    plan: plan.id,
+    step: step.id,
+    message: { type: 'step.event', version: 1, claim: claim.id, event: { kind: 'cancel', force: isForced } },
+  };
+}
