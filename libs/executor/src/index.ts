@@ -1,1 +1,11 @@
-export {};
+export { startExecutor } from './start-executor.js';
+export type { ExecutorOptions, RunningExecutor } from './start-executor.js';
+export { ExecutorModule } from './executor.module.js';
+export { ExecutorTransport } from './executor-transport.js';
+export type { ExecutorEnvironment } from './executor-environment.js';
+export { PluginHost } from './plugin-host.js';
+export { BusHeart } from './protocol/heart.js';
+export type { Heart } from './protocol/heart.js';
+export { StepContext } from './step-context.js';
+export { DEFAULT_TUNING } from './tuning.js';
+export type { ExecutorTuning } from './tuning.js';

@@ -19,3 +19,5 @@ export type { Effect, LocalActionDefinition } from './local-action.js';
 export { concurrence, fromInput, inputWithout, outputOf, planAction, planSelf, sequence } from './plan-dsl.js';
 export { declarationOf, definePlugin } from './plugin.js';
 export type { GatewayPart, Plugin, PluginContext, PluginDefinition, PluginRoute } from './plugin.js';
+export { failureOf, invokeAction, parseActionInput } from './runners/invocation.js';
+export type { InvocationOutcome, ParsedInput } from './runners/invocation.js';

@@ -1,0 +1,166 @@
+import { DynflowError, InvalidInputError, NotFoundError, UnavailableError, messageOf } from '@dynflow/kernel';
+import {
+  PlanNodeSchema,
+  pluginOf,
+  type GrantV1,
+  type HttpAnswerV1,
+  type HttpRequestV1,
+  type PlanAnswerV1,
+  type PlanRequestV1,
+  type PluginDeclaration,
+  type PluginHealth,
+} from '@dynflow/contracts';
+import {
+  declarationOf,
+  invokeAction,
+  parseActionInput,
+  type ActionDefinition,
+  type DocumentStore,
+  type InvocationOutcome,
+  type Plugin,
+  type PluginLog,
+} from '@dynflow/plugin';
+import { z } from 'zod';
+import type { StepRun } from './run/step-run.js';
+
+/** A plugin with what it was started with. The only part that calls the plugin's code. */
+export class PluginHost {
+  readonly declaration: PluginDeclaration;
+  readonly #actions = new Map<string, ActionDefinition>();
+  #health: PluginHealth = { state: 'broken', reason: 'it has not been started' };
+  #services: unknown;
+
+  constructor(
+    readonly plugin: Plugin,
+    private readonly settings: unknown,
+    private readonly store: DocumentStore,
+    private readonly log: PluginLog,
+  ) {
+    this.declaration = declarationOf(plugin, settings);
+    for (const action of plugin.actions ?? []) {
+      this.#actions.set(action.name, action);
+    }
+  }
+
+  get health(): PluginHealth {
+    return this.#health;
+  }
+
+  /** The queues that its actions' steps come on. */
+  get queues(): Set<string> {
+    return new Set([...this.#actions.values()].map((action) => action.queue ?? 'default'));
+  }
+
+  get hasSecrets(): boolean {
+    return [...this.#actions.values()].some((action) => (action.secrets ?? []).length > 0);
+  }
+
+  mayWrite(action: string): boolean {
+    return this.#find(action)?.chunksAs !== undefined;
+  }
+
+  /** Checks and starts the plugin. Never throws: what goes wrong is its health. */
+  async start(): Promise<PluginHealth> {
+    try {
+      this.#health = (await this.plugin.check?.(this.settings)) ?? { state: 'running' };
+      if (this.#health.state === 'running') {
+        this.#services = await this.plugin.start?.({ settings: this.settings, store: this.store, log: this.log });
+      }
+    } catch (error) {
+      this.#health = { state: 'broken', reason: messageOf(error) };
+    }
+    return this.#health;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#health.state === 'running') {
+      this.#health = { state: 'broken', reason: 'it was stopped' };
+      await this.plugin.stop?.(this.#services);
+    }
+  }
+
+  /** Runs a granted step. Never throws. */
+  async run(grant: GrantV1, run: StepRun): Promise<InvocationOutcome> {
+    const action = this.#find(grant.action);
+    if (action === undefined) {
+      return unable(`${this.plugin.name} ${this.plugin.version} has no action ${grant.action}`);
+    }
+    const version = action.version ?? 1;
+    if (version !== grant.actionVersion) {
+      return unable(`the plan was made for version ${grant.actionVersion} of ${grant.action}; this executor has version ${version}`);
+    }
+    const parsed = await parseActionInput(action, grant.input);
+    if (!parsed.ok) {
+      return parsed.outcome;
+    }
+    run.input = parsed.input;
+    run.services = this.#services;
+    return invokeAction(action, grant.phase, run);
+  }
+
+  /** Plans an action whose plan phase is a function. Never throws. */
+  async plan(request: PlanRequestV1): Promise<PlanAnswerV1> {
+    const answer = { type: 'plan.answer', version: 1 } as const;
+    const action = this.#find(request.action);
+    if (action === undefined || typeof action.plan !== 'function') {
+      return { ...answer, error: { errorClass: 'NotFoundError', message: `no action ${request.action} to plan here`, kind: 'final' } };
+    }
+    if ((action.version ?? 1) !== request.actionVersion) {
+      const message = `asked to plan version ${request.actionVersion} of ${request.action}; this executor has ${action.version ?? 1}`;
+      return { ...answer, error: { errorClass: 'VersionMismatchError', message, kind: 'retryable' } };
+    }
+    const parsed = await parseActionInput(action, request.input);
+    if (!parsed.ok) {
+      return parsed.outcome.kind === 'failed' ? { ...answer, error: parsed.outcome.error } : answer;
+    }
+    try {
+      return { ...answer, nodes: z.array(PlanNodeSchema).parse(action.plan(parsed.input)) };
+    } catch (error) {
+      const errorClass = error instanceof Error ? error.name : 'Error';
+      return { ...answer, error: { errorClass, message: messageOf(error), kind: 'final' } };
+    }
+  }
+
+  /** Answers a request for one of the plugin's routes. Never throws. */
+  async http(request: HttpRequestV1): Promise<HttpAnswerV1> {
+    const route = this.plugin.routes?.find((one) => one.method === request.method && one.path === request.route);
+    if (route === undefined) {
+      return jsonAnswer(404, { error: `${this.plugin.name} has no route ${request.method} ${request.route}` });
+    }
+    if (this.#health.state === 'broken') {
+      return jsonAnswer(503, { error: `${this.plugin.name} cannot work: ${this.#health.reason}` });
+    }
+    try {
+      const { status = 200, headers = {}, body = '' } = await route.handle(request, this.#services);
+      return { type: 'http.answer', version: 1, status, headers, body };
+    } catch (error) {
+      if (error instanceof DynflowError) {
+        return jsonAnswer(statusOf(error), { error: error.message, code: error.code });
+      }
+      this.log.error('a route failed', { method: request.method, route: request.route, reason: messageOf(error) });
+      return jsonAnswer(500, { error: `${this.plugin.name} failed on this request; its log says more` });
+    }
+  }
+
+  #find(fullName: string): ActionDefinition | undefined {
+    return pluginOf(fullName) === this.plugin.name ? this.#actions.get(fullName.slice(this.plugin.name.length + 1)) : undefined;
+  }
+}
+
+function unable(message: string): InvocationOutcome {
+  return { kind: 'failed', error: { errorClass: 'VersionMismatchError', message, kind: 'retryable' } };
+}
+
+function statusOf(error: DynflowError): number {
+  if (error instanceof InvalidInputError) {
+    return 400;
+  }
+  if (error instanceof NotFoundError) {
+    return 404;
+  }
+  return error instanceof UnavailableError ? 503 : 500;
+}
+
+function jsonAnswer(status: number, body: { error: string; code?: string }): HttpAnswerV1 {
+  return { type: 'http.answer', version: 1, status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+}

@@ -1,0 +1,177 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { GrantV1, StepEventV1 } from '@dynflow/contracts';
+import { CancelRequested, type DocumentStore, type PluginLog, type RunContext } from '@dynflow/plugin';
+import type { ExecutorEnvironment } from '../executor-environment.js';
+import type { HeldStep, StepEventReceiver } from '../protocol/held-step.js';
+import type { Outbox } from '../protocol/outbox.js';
+import type { OutputSender } from '../protocol/output-sender.js';
+import { StepOutput } from '../protocol/step-output.js';
+
+/** What all runs of an executor share. */
+export interface RunSurroundings {
+  readonly environment: ExecutorEnvironment;
+  readonly store: DocumentStore;
+  readonly outbox: Outbox;
+  readonly sender: OutputSender;
+}
+
+/** One granted step while its code runs: what the plugin's `run` and `finalize` see as their context. */
+export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver {
+  /** Set by the host of the plugin before the code is called. */
+  input: unknown;
+  services: unknown;
+  readonly #stepOutput: StepOutput;
+  #abort: AbortController | undefined;
+  #cancelled: CancelRequested | undefined;
+  #log: PluginLog | undefined;
+  #onEvent: ((data: JsonValue) => void) | undefined;
+  #earlyEvents: JsonValue[] = [];
+  #seenEvents: Set<string> | undefined;
+  #hasEnded = false;
+  #hasWarned = false;
+
+  constructor(
+    private readonly held: HeldStep,
+    readonly grant: GrantV1,
+    private readonly surroundings: RunSurroundings,
+    private readonly mayWrite: boolean,
+  ) {
+    this.#stepOutput = new StepOutput(grant.nextSeq, surroundings.environment.tuning.outputWindowBytes);
+    held.output = this.#stepOutput;
+  }
+
+  get plan(): string {
+    return this.grant.plan;
+  }
+
+  get step(): number {
+    return this.grant.step;
+  }
+
+  get attempt(): number {
+    return this.grant.attempt;
+  }
+
+  get output(): JsonObject {
+    return this.grant.output;
+  }
+
+  get checkpoint(): JsonValue | undefined {
+    return this.grant.checkpoint;
+  }
+
+  get store(): DocumentStore {
+    return this.surroundings.store;
+  }
+
+  /** Made when first asked for: most steps never look at it. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#cancelled !== undefined) {
+        this.#abort.abort(this.#cancelled);
+      }
+    }
+    return this.#abort.signal;
+  }
+
+  get log(): PluginLog {
+    this.#log ??= logOfStep(this.surroundings.environment.log, { plan: this.plan, step: this.step });
+    return this.#log;
+  }
+
+  // The three below are functions of the object, so that `const { write } = context` works.
+
+  readonly write = async (kind: string, text: string, options: { id?: string | number; timestampMs?: number } = {}): Promise<void> => {
+    if (this.#hasEnded) {
+      this.#warnLate('output');
+      return;
+    }
+    if (!this.mayWrite) {
+      throw new TypeError(`the action ${this.grant.action} writes output but declares no chunksAs`);
+    }
+    if (text === '' && options.id === undefined) {
+      return;
+    }
+    const { environment, sender } = this.surroundings;
+    const nowMs = environment.clock.now();
+    this.#stepOutput.add(kind, text, options.timestampMs ?? nowMs, options.id);
+    sender.wrote(this.held, nowMs);
+    await this.#stepOutput.room(environment.tuning.outputWindowBytes);
+  };
+
+  readonly update = (change: { output?: JsonObject; checkpoint?: JsonValue }): void => {
+    if (this.#hasEnded) {
+      this.#warnLate('an update');
+      return;
+    }
+    // A copy: the run may go on changing what it gave us.
+    const copy = JSON.parse(JSON.stringify({ output: change.output, checkpoint: change.checkpoint })) as typeof change;
+    this.surroundings.outbox.add(this.held, { kind: 'checkpoint', ...copy });
+  };
+
+  readonly onEvent = (callback: (data: JsonValue) => void): void => {
+    this.#onEvent = callback;
+    const early = this.#earlyEvents;
+    this.#earlyEvents = [];
+    for (const data of early) {
+      callback(data);
+    }
+  };
+
+  receive(event: StepEventV1['event']): void {
+    if (this.#hasEnded) {
+      return;
+    }
+    if (event.kind === 'cancel') {
+      this.#cancel(event.force);
+      return;
+    }
+    this.#seenEvents ??= new Set();
+    if (this.#seenEvents.has(event.id)) {
+      return;
+    }
+    this.#seenEvents.add(event.id);
+    if (this.#onEvent === undefined) {
+      this.#earlyEvents.push(event.data);
+      return;
+    }
+    try {
+      this.#onEvent(event.data);
+    } catch (error) {
+      this.log.error('the event handler of the step failed', { reason: String(error) });
+    }
+  }
+
+  /** The code has returned: whatever it still does with this context is too late. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
+  #cancel(isForced: boolean): void {
+    if (this.#cancelled === undefined) {
+      this.#cancelled = new CancelRequested(isForced);
+      this.#abort?.abort(this.#cancelled);
+    } else if (isForced && !this.#cancelled.isForced) {
+      // A signal aborts once. Whoever listens on is told a second time, and finds the same reason with `isForced` set.
+      Object.assign(this.#cancelled, { isForced: true, message: 'cancelled by force' });
+      this.#abort?.signal.dispatchEvent(new Event('abort'));
+    }
+  }
+
+  #warnLate(what: string): void {
+    if (!this.#hasWarned) {
+      this.#hasWarned = true;
+      this.log.warn(`${what} came after the step had returned; it is dropped`, { action: this.grant.action });
+    }
+  }
+}
+
+function logOfStep(log: PluginLog, step: JsonObject): PluginLog {
+  return {
+    debug: (message, facts) => log.debug(message, { ...step, ...facts }),
+    info: (message, facts) => log.info(message, { ...step, ...facts }),
+    warn: (message, facts) => log.warn(message, { ...step, ...facts }),
+    error: (message, facts) => log.error(message, { ...step, ...facts }),
+  };
+}

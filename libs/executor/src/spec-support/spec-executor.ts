@@ -1,0 +1,63 @@
+import { Logger } from '@nestjs/common';
+import { InProcessBus } from '@dynflow/bus';
+import { definePlugin, type ActionDefinition, type PluginLog } from '@dynflow/plugin';
+import { z } from 'zod';
+import { onTestFinished } from 'vitest';
+import { startExecutor, type ExecutorOptions, type RunningExecutor } from '../start-executor.js';
+import { ScriptedOwner } from './scripted-owner.js';
+
+/** A log that keeps its lines, so that a test can look for one. */
+export class SpecLog implements PluginLog {
+  readonly lines: string[] = [];
+  debug = (message: string, facts?: unknown): void => this.#keep('debug', message, facts);
+  info = (message: string, facts?: unknown): void => this.#keep('info', message, facts);
+  warn = (message: string, facts?: unknown): void => this.#keep('warn', message, facts);
+  error = (message: string, facts?: unknown): void => this.#keep('error', message, facts);
+
+  #keep(level: string, message: string, facts: unknown): void {
+    this.lines.push(`${level}: ${message} ${JSON.stringify(facts ?? {})}`);
+  }
+}
+
+export interface SpecExecutor {
+  bus: InProcessBus;
+  owner: ScriptedOwner;
+  executor: RunningExecutor;
+  log: SpecLog;
+}
+
+/** An executor of a plugin with one action over an in-process bus, and the other side of it; stopped when the test ends. */
+export async function startSpecExecutor(
+  action: Partial<ActionDefinition<z.ZodType, never>> & Pick<ActionDefinition, 'name'>,
+  options: Partial<ExecutorOptions> & { queues?: string[]; prepare?: (owner: ScriptedOwner) => void } = {},
+): Promise<SpecExecutor> {
+  Logger.overrideLogger(false);
+  const bus = new InProcessBus();
+  const log = new SpecLog();
+  const plugin =
+    options.plugin ??
+    definePlugin({
+      name: 'spec_plugin',
+      version: '1.0.0',
+      settings: { section: 'spec', schema: z.object({}) },
+      actions: [{ input: z.object({}).loose(), ...action }],
+    });
+  const owner = new ScriptedOwner(bus, plugin.name, action.name);
+  await owner.open(options.queues);
+  options.prepare?.(owner);
+  const executor = await startExecutor({
+    plugin,
+    settings: {},
+    bus,
+    executorId: 'one',
+    slots: 4,
+    log,
+    ...options,
+  });
+  onTestFinished(async () => {
+    await executor.stop({ limitMs: 0 });
+    owner.close();
+    await bus.close();
+  });
+  return { bus, owner, executor, log };
+}

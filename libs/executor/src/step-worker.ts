@@ -1,0 +1,281 @@
+import { messageOf } from '@dynflow/kernel';
+import { StepTokenV1, type ExecutorMessage, type GrantV1, type HeartbeatV1, type OutcomeV1 } from '@dynflow/contracts';
+import type { Delivery } from '@dynflow/bus';
+import { failureOf, type DocumentStore, type InvocationOutcome } from '@dynflow/plugin';
+import type { ExecutorEnvironment } from './executor-environment.js';
+import { Claimer } from './protocol/claimer.js';
+import { HeldStep } from './protocol/held-step.js';
+import { HeldSteps } from './protocol/held-steps.js';
+import { Outbox } from './protocol/outbox.js';
+import { OutputSender } from './protocol/output-sender.js';
+import { TokenSource } from './protocol/token-source.js';
+import { StepRun } from './run/step-run.js';
+
+/** What the worker must know of the plugin. */
+export interface WorkerPlugin {
+  readonly queues: Iterable<string>;
+  readonly hasSecrets: boolean;
+  mayWrite(action: string): boolean;
+}
+
+/** Runs the plugin's code for a granted step. */
+export type InvokeStep = (grant: GrantV1, run: StepRun) => Promise<InvocationOutcome>;
+
+/** How often it is looked for what nobody confirmed. One look for all steps is cheaper than a timer for each. */
+const SWEEP_MS = 1_000;
+/** Claims that got no answer are remembered, so that the same claim is asked again when the token comes back. */
+const REMEMBERED_CLAIMS = 10_000;
+
+/**
+ * The way of every step through this executor: token, claim, run, outcome, applied.
+ *
+ * W1: a slot is taken from the token until the bus has the outcome. W2: a token is acknowledged only when its claim was answered.
+ * W3: a step is held, and named in heartbeats, from the claim until its outcome is applied.
+ */
+export class StepWorker {
+  readonly #held = new HeldSteps();
+  readonly #tokens: TokenSource;
+  readonly #claimer: Claimer;
+  readonly #outbox: Outbox;
+  readonly #sender: OutputSender;
+  readonly #unanswered = new Map<string, string>();
+  readonly #withSlot = new Set<HeldStep>();
+  #cancelSweep: (() => void) | undefined;
+  #isDraining = false;
+
+  constructor(
+    private readonly environment: ExecutorEnvironment,
+    private readonly plugin: WorkerPlugin,
+    private readonly store: DocumentStore,
+    private readonly invoke: InvokeStep,
+  ) {
+    this.#tokens = new TokenSource(environment, plugin.queues, (delivery) => void this.#onToken(delivery));
+    this.#claimer = new Claimer(environment, plugin.hasSecrets);
+    this.#outbox = new Outbox(environment, this.#held, (step) => this.#releaseSlot(step));
+    this.#sender = new OutputSender(environment);
+    this.#sweepLater();
+  }
+
+  resume(): void {
+    if (!this.#isDraining) {
+      this.#tokens.resume();
+    }
+  }
+
+  pause(): void {
+    this.#tokens.pause();
+  }
+
+  receive(message: ExecutorMessage): void {
+    switch (message.type) {
+      case 'applied':
+        this.#outbox.applied(message);
+        break;
+      case 'output.stored':
+        this.#onStored(message.output);
+        break;
+      case 'step.event':
+        this.#held.get(message.claim)?.receive(message.event);
+        break;
+    }
+  }
+
+  /** Everything that is not confirmed goes again: messages of an outage are gone. */
+  resendAll(): void {
+    this.#resend(Infinity);
+  }
+
+  heartbeat(): HeartbeatV1 {
+    const { executorId, startId, slots } = this.environment;
+    return {
+      type: 'heartbeat',
+      version: 1,
+      executor: executorId,
+      startId,
+      draining: this.#isDraining,
+      slots: { total: slots, used: this.#tokens.usedSlots },
+      held: this.#held.list(),
+    };
+  }
+
+  /** Takes no more tokens. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#tokens.pause();
+  }
+
+  /** Resolved when every run has ended and the bus has its outcome. */
+  async idle(): Promise<void> {
+    return this.#held.until(() => this.#held.liveCount === 0 && this.#withSlot.size === 0);
+  }
+
+  /** Resolved when every outcome is applied. */
+  async applied(): Promise<void> {
+    return this.#held.until(() => this.#held.size === 0);
+  }
+
+  /** Tells every run to end by force. */
+  cancelAll(): void {
+    for (const step of this.#held) {
+      step.receive({ kind: 'cancel', force: true });
+    }
+  }
+
+  /** Reports every run that has still not ended as one of unknown outcome. */
+  abandonAll(): void {
+    for (const step of this.#held) {
+      if (step.phase === 'running') {
+        const message = 'the executor was stopped while this ran; it may still be running';
+        void this.#end(step, { kind: 'failed', error: { errorClass: 'ExecutorStopped', message, kind: 'unknown' } }, true);
+      }
+    }
+  }
+
+  stop(): void {
+    this.#tokens.pause();
+    this.#sender.stop();
+    this.#cancelSweep?.();
+    if (this.#held.size > 0) {
+      this.environment.log.warn('stopped before the gateway confirmed everything', { steps: this.#held.size });
+    }
+  }
+
+  async #onToken(delivery: Delivery): Promise<void> {
+    const parsed = StepTokenV1.safeParse(delivery.message);
+    if (!parsed.success) {
+      this.environment.log.warn('a message on the work queue is no token; it is dropped', { subject: delivery.subject });
+      delivery.discard('not a step token');
+      this.#tokens.release();
+      return;
+    }
+    const token = parsed.data;
+    const key = `${token.plan} ${token.step} ${token.attempt}`;
+    const step = new HeldStep(this.#unanswered.get(key) ?? this.environment.ids.uuid(), token);
+    if (this.#held.get(step.claim) !== undefined) {
+      // A doubled token whose claim is being asked for already.
+      delivery.ack();
+      this.#tokens.release();
+      return;
+    }
+    this.#held.add(step);
+    this.#withSlot.add(step);
+    const result = await this.#claimer.claim(step);
+    if (result.kind === 'failed') {
+      this.environment.log.warn('a claim got no answer; its token is given back', {
+        plan: token.plan,
+        step: token.step,
+        reason: result.reason,
+      });
+      this.#remember(key, step.claim);
+      delivery.retry(this.environment.tuning.tokenRetryMs);
+      this.#forget(step);
+      return;
+    }
+    this.#unanswered.delete(key);
+    delivery.ack();
+    if (result.kind === 'refused') {
+      this.environment.log.debug('a claim was refused', { plan: token.plan, step: token.step, reason: result.reason });
+      this.#forget(step);
+      return;
+    }
+    await this.#run(step, result.grant, result.fault);
+  }
+
+  async #run(step: HeldStep, grant: GrantV1, fault: string | null): Promise<void> {
+    step.phase = 'running';
+    const surroundings = { environment: this.environment, store: this.store, outbox: this.#outbox, sender: this.#sender };
+    const run = new StepRun(step, grant, surroundings, this.plugin.mayWrite(grant.action));
+    step.deliverTo(run);
+    const outcome: InvocationOutcome =
+      fault === null
+        ? await this.invoke(grant, run).catch(failureOf)
+        : { kind: 'failed', error: { errorClass: 'SealedSecretsError', message: fault, kind: 'retryable' } };
+    run.end();
+    await this.#end(step, outcome, false);
+  }
+
+  async #end(step: HeldStep, outcome: OutcomeV1, isAbandoned: boolean): Promise<void> {
+    const { output } = step;
+    const room = isAbandoned ? undefined : output?.room(this.environment.tuning.outcomeChunkBytes);
+    if (room !== undefined) {
+      this.#sender.flush();
+      await room;
+    }
+    if (step.phase !== 'running') {
+      return;
+    }
+    step.phase = 'ended';
+    this.#sender.forget(step);
+    const chunks = output?.unconfirmed() ?? [];
+    step.output = undefined;
+    if (isAbandoned) {
+      this.#outbox.add(step, outcome);
+      return;
+    }
+    let bytes = 0;
+    for (const chunk of chunks) {
+      bytes += chunk.bytes;
+    }
+    this.#outbox.add(
+      step,
+      outcome,
+      chunks.map(({ chunk }) => chunk),
+      bytes,
+    );
+  }
+
+  #onStored(stored: { claim: string; seq: number }[]): void {
+    const nowMs = this.environment.clock.now();
+    for (const { claim, seq } of stored) {
+      const step = this.#held.get(claim);
+      if (step?.output !== undefined) {
+        step.output.confirm(seq, nowMs);
+        if (step.output.unsentBytes > 0) {
+          this.#sender.wrote(step, nowMs);
+        }
+      }
+    }
+  }
+
+  #resend(beforeMs: number): void {
+    for (const step of this.#held) {
+      if (step.output !== undefined && step.output.hasSent && step.output.movedAtMs <= beforeMs) {
+        step.output.rewind();
+        this.#sender.wrote(step, Infinity);
+      }
+    }
+    this.#outbox.resend(beforeMs);
+  }
+
+  #sweepLater(): void {
+    const { clock, tuning, log } = this.environment;
+    this.#cancelSweep = clock.at(clock.now() + SWEEP_MS, () => {
+      try {
+        this.#resend(clock.now() - tuning.resendMs);
+      } catch (error) {
+        log.error('the look for unconfirmed messages failed', { reason: messageOf(error) });
+      }
+      this.#sweepLater();
+    });
+  }
+
+  #releaseSlot(step: HeldStep): void {
+    if (this.#withSlot.delete(step)) {
+      this.#tokens.release();
+      this.#held.changed();
+    }
+  }
+
+  #forget(step: HeldStep): void {
+    this.#held.remove(step);
+    this.#releaseSlot(step);
+  }
+
+  #remember(key: string, claim: string): void {
+    const [oldest] = this.#unanswered.keys();
+    if (oldest !== undefined && this.#unanswered.size >= REMEMBERED_CLAIMS) {
+      this.#unanswered.delete(oldest);
+    }
+    this.#unanswered.set(key, claim);
+  }
+}
