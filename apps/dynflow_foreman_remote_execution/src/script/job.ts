@@ -1,0 +1,64 @@
+import { InvalidInputError } from '@dynflow/kernel';
+import { z } from 'zod';
+
+/** Foreman sends settings that were typed as text, too. */
+const flag = z
+  .union([z.boolean(), z.enum(['true', 'True', 'TRUE', '1', 'false', 'False', 'FALSE', '0'])])
+  .transform((value) => (typeof value === 'boolean' ? value : ['true', 'True', 'TRUE', '1'].includes(value)));
+const optionalText = z
+  .string()
+  .nullish()
+  .transform((value) => (value === '' ? undefined : (value ?? undefined)));
+
+/** Credentials of one job. They go to the login or to the switch of user, nowhere else. */
+export interface JobSecrets {
+  readonly ssh_password?: string | undefined;
+  readonly key_passphrase?: string | undefined;
+  readonly effective_user_password?: string | undefined;
+}
+
+/**
+ * What one host's job needs, under the names that Foreman sends. Unknown keys are dropped; `null` and an empty text mean "not given",
+ * save for `script`.
+ */
+export const scriptJobSchema = z.object({
+  hostname: z.string().min(1),
+  script: z.string(),
+  ssh_user: optionalText.transform((user) => user ?? 'root'),
+  ssh_port: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(65_535)
+    .nullish()
+    .transform((port) => port ?? 22),
+  effective_user: optionalText,
+  effective_user_method: optionalText.transform((method) => method ?? 'sudo'),
+  /** Seconds, counted from before the connection is made; 0 or nothing: no limit. */
+  execution_timeout_interval: z.coerce
+    .number()
+    .min(0)
+    .nullish()
+    .transform((seconds) => (seconds ? seconds : undefined)),
+  cleanup_working_dirs: flag.nullish().transform((value) => value ?? true),
+  remote_working_dir: optionalText.transform((dir) => dir?.trim() ?? '/var/tmp'),
+  first_execution: flag.nullish().transform((value) => value ?? false),
+  secrets: z
+    .object({ ssh_password: optionalText, key_passphrase: optionalText, effective_user_password: optionalText })
+    .nullish()
+    .transform((secrets): JobSecrets => secrets ?? {}),
+});
+
+export type ScriptJob = z.output<typeof scriptJobSchema>;
+
+/**
+ * Reads an action's input.
+ *
+ * @throws InvalidInputError naming the first field that does not fit. Never quotes a value: it may be a secret.
+ */
+export function parseScriptJob(input: unknown): ScriptJob {
+  const parsed = scriptJobSchema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new InvalidInputError(issue?.path.join('.') || 'input', issue?.message ?? 'an object was expected');
+}

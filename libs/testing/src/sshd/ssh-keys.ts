@@ -1,0 +1,33 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import ssh2 from 'ssh2';
+
+/** A throwaway key pair, in the forms of OpenSSH's files. */
+export interface SshKeyPair {
+  readonly privateKey: string;
+  /** One line: type, base64, comment. */
+  readonly publicKey: string;
+}
+
+/** Makes a key pair without `ssh-keygen`. With a passphrase the private key is encrypted as OpenSSH does it. */
+export function makeSshKeyPair(options: { type?: 'ed25519' | 'rsa'; passphrase?: string; comment?: string } = {}): SshKeyPair {
+  const comment = options.comment ?? 'throwaway';
+  const encryption = options.passphrase === undefined ? {} : { passphrase: options.passphrase, cipher: 'aes256-ctr', rounds: 4 };
+  const pair =
+    options.type === 'rsa'
+      ? ssh2.utils.generateKeyPairSync('rsa', { bits: 2048, comment, ...encryption })
+      : ssh2.utils.generateKeyPairSync('ed25519', { comment, ...encryption });
+  return { privateKey: pair.private, publicKey: pair.public };
+}
+
+/** Writes a private key where only its owner can read it. */
+export async function writePrivateKey(path: string, key: SshKeyPair): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, key.privateKey.endsWith('\n') ? key.privateKey : `${key.privateKey}\n`, { mode: 0o600 });
+}
+
+/** The key's type and base64, without the comment: how host keys are stored and compared. */
+export function keyParts(publicKey: string): { type: string; key: string } {
+  const [type = '', key = ''] = publicKey.trim().split(/\s+/);
+  return { type, key };
+}
