@@ -1,1 +1,14 @@
-export {};
+export type { ExecutorConfig, ExecutorSettings, GatewayConfig, LogConfig, TlsFiles } from './config/config.js';
+export type { ConfigEntry } from './config/entries.js';
+export { ConfigError, faultText } from './config/faults.js';
+export type { ConfigFault } from './config/faults.js';
+export type { Environment, ValueSource } from './config/gather.js';
+export { pluginSettingsMarkdown, settingsHelp, settingsMarkdown } from './config/help.js';
+export type { Database } from './config/kinds.js';
+export { loadExecutorConfig, loadGatewayConfig } from './config/load.js';
+export type { ExecutorConfigSource, GatewayConfigSource, LoadedConfig, PluginWithSettings } from './config/load.js';
+export type { ConfigurablePlugin } from './config/plugin-settings.js';
+export { printConfig } from './config/print.js';
+export { isLoopback } from './net/loopback.js';
+export { RandomIds } from './time/random-ids.js';
+export { SystemClock } from './time/system-clock.js';

@@ -1,0 +1,94 @@
+import type { Database } from './kinds.js';
+import type { SettingValues } from './settings.js';
+
+/** PEM files; null where none is configured. */
+export interface TlsFiles {
+  cert: string | null;
+  key: string | null;
+  ca: string | null;
+}
+
+export interface LogConfig {
+  level: SettingValues['logLevel'];
+  format: SettingValues['logFormat'];
+}
+
+/** How an executor works, in the gateway or in a process of its own. */
+export interface ExecutorSettings {
+  id: string;
+  slots: number;
+  site: string;
+  drainLimitMs: number;
+}
+
+export interface GatewayConfig {
+  program: 'gateway';
+  /** `fat`: executors inside, bus in process. `thin`: NATS between gateways and executors. */
+  shape: 'fat' | 'thin';
+  http: {
+    host: string;
+    port: number;
+    /** Null: plain HTTP. */
+    tls: { cert: string; key: string; ca: string | null } | null;
+    /** Lower case. Null: no restriction by name; empty: nobody. */
+    trustedHosts: readonly string[] | null;
+    maxBodyBytes: number;
+  };
+  database: Database;
+  /** Null where the keys live as long as the process. */
+  secretKeysFile: string | null;
+  /** Null: for ever. */
+  retentionMs: number | null;
+  outputLimitBytes: number;
+  /** Null in the fat shape. */
+  natsUrl: string | null;
+  executor: ExecutorSettings;
+  /** Url without a slash at its end. */
+  foreman: { url: string | null; tls: TlsFiles };
+  log: LogConfig;
+}
+
+export interface ExecutorConfig {
+  program: 'executor';
+  natsUrl: string;
+  executor: ExecutorSettings;
+  log: LogConfig;
+}
+
+/** Call it with values that passed every check. */
+export function gatewayConfig(values: SettingValues): GatewayConfig {
+  const { sslCert, sslKey, databaseUrl } = values;
+  return {
+    program: 'gateway',
+    shape: values.natsUrl === null ? 'fat' : 'thin',
+    http: {
+      host: values.listen,
+      port: values.port,
+      tls: sslCert === null || sslKey === null ? null : { cert: sslCert, key: sslKey, ca: values.sslCa },
+      trustedHosts: values.trustedHosts,
+      maxBodyBytes: values.maxBody,
+    },
+    database: databaseUrl,
+    secretKeysFile: values.secretKeysFile ?? (databaseUrl.kind === 'sqlite-file' ? `${databaseUrl.path}.keys` : null),
+    retentionMs: values.retention === 'forever' ? null : values.retention,
+    outputLimitBytes: values.outputLimit,
+    natsUrl: values.natsUrl,
+    executor: executorSettings(values),
+    foreman: { url: values.foremanUrl, tls: { cert: values.foremanSslCert, key: values.foremanSslKey, ca: values.foremanSslCa } },
+    log: { level: values.logLevel, format: values.logFormat },
+  };
+}
+
+/** Call it with values that passed every check. */
+export function executorConfig(values: SettingValues, natsUrl: string): ExecutorConfig {
+  return {
+    program: 'executor',
+    natsUrl,
+    executor: executorSettings(values),
+    log: { level: values.logLevel, format: values.logFormat },
+  };
+}
+
+function executorSettings(values: SettingValues): ExecutorSettings {
+  return { id: values.executorId, slots: values.slots, site: values.site, drainLimitMs: values.drainLimit };
+}
