@@ -44,7 +44,7 @@ export function run(command, args, { env = {}, logFile, limitMs, cwd = root } = 
       log?.end();
       const reason =
         failedToStart ??
-        (timedOut ? `took longer than ${Math.round(limitMs / 60000)} min` : (signal ?? (code === 0 ? '' : `exit status ${code}`)));
+        (timedOut ? `took longer than ${limitMs / 1000} s` : (signal ?? (code === 0 ? '' : `exit status ${code}`)));
       resolve({ ok: reason === '', output, reason });
     });
   });
