@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { GrantV1, StepEventV1 } from '@dynflow/contracts';
-import { CancelRequested, type DocumentStore, type PluginLog, type RunContext } from '@dynflow/plugin';
+import { CancelSwitch, type DocumentStore, type PluginLog, type RunContext } from '@dynflow/plugin';
 import type { ExecutorEnvironment } from '../executor-environment.js';
 import type { HeldStep, StepEventReceiver } from '../protocol/held-step.js';
 import type { Outbox } from '../protocol/outbox.js';
@@ -21,11 +21,10 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
   input: unknown;
   services: unknown;
   readonly #stepOutput: StepOutput;
-  #abort: AbortController | undefined;
-  #cancelled: CancelRequested | undefined;
+  readonly #cancel = new CancelSwitch();
   #log: PluginLog | undefined;
   #onEvent: ((data: JsonValue) => void) | undefined;
-  #earlyEvents: JsonValue[] = [];
+  #earlyEvents: JsonValue[];
   #seenEvents: Set<string> | undefined;
   #hasEnded = false;
   #hasWarned = false;
@@ -38,6 +37,8 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
   ) {
     this.#stepOutput = new StepOutput(grant.nextSeq, surroundings.environment.tuning.outputWindowBytes);
     held.output = this.#stepOutput;
+    // What woke a parked step comes first.
+    this.#earlyEvents = grant.events;
   }
 
   get plan(): string {
@@ -64,15 +65,8 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
     return this.surroundings.store;
   }
 
-  /** Made when first asked for: most steps never look at it. */
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (this.#cancelled !== undefined) {
-        this.#abort.abort(this.#cancelled);
-      }
-    }
-    return this.#abort.signal;
+    return this.#cancel.signal;
   }
 
   get log(): PluginLog {
@@ -124,7 +118,7 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
       return;
     }
     if (event.kind === 'cancel') {
-      this.#cancel(event.force);
+      this.#cancel.cancel(event.force);
       return;
     }
     this.#seenEvents ??= new Set();
@@ -146,17 +140,6 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
   /** The code has returned: whatever it still does with this context is too late. */
   end(): void {
     this.#hasEnded = true;
-  }
-
-  #cancel(isForced: boolean): void {
-    if (this.#cancelled === undefined) {
-      this.#cancelled = new CancelRequested(isForced);
-      this.#abort?.abort(this.#cancelled);
-    } else if (isForced && !this.#cancelled.isForced) {
-      // A signal aborts once. Whoever listens on is told a second time, and finds the same reason with `isForced` set.
-      Object.assign(this.#cancelled, { isForced: true, message: 'cancelled by force' });
-      this.#abort?.signal.dispatchEvent(new Event('abort'));
-    }
   }
 
   #warnLate(what: string): void {

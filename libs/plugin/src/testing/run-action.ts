@@ -1,0 +1,223 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { z } from 'zod';
+import type { ActionDefinition, DocumentStore, PluginLog, RunContext } from '../action.js';
+import type { Plugin } from '../plugin.js';
+import { CancelSwitch } from '../runners/cancel-switch.js';
+import { failureOf, invokeAction, parseActionInput, type InvocationOutcome } from '../runners/invocation.js';
+import { findAction } from './find-action.js';
+import { MemoryDocumentStore } from './memory-document-store.js';
+
+/** What an action is run with. */
+export interface ActionRunOptions {
+  /** As it comes from the gateway, secrets included; it is parsed with the action's schema. */
+  input: JsonObject;
+  /** Default `run`. */
+  phase?: 'run' | 'finalize';
+  /** What an earlier invocation left. */
+  checkpoint?: JsonValue;
+  /** The output so far; default: the action's `initialOutput`. */
+  output?: JsonObject;
+  attempt?: number;
+  /** Default: an empty one in memory. */
+  store?: DocumentStore;
+  /** As an operator writes them; defaults are filled in. */
+  settings?: Record<string, unknown>;
+  /** Instead of what the plugin's `start` makes. */
+  services?: unknown;
+}
+
+/** A piece of output as it was written. */
+export interface WrittenChunk {
+  kind: string;
+  text: string;
+  timestampMs: number;
+  id?: string | number;
+}
+
+/** What a run did. */
+export interface ActionRunResult {
+  /** `done`, `failed` or `suspended`: what the gateway would be told. */
+  outcome: InvocationOutcome;
+  /** The action's output in the end: what was there, updates and outcome merged. */
+  output: JsonObject;
+  chunks: WrittenChunk[];
+  /** All texts of a kind put together, `stdout` by default. */
+  text: (kind?: string) => string;
+  updates: { output?: JsonObject; checkpoint?: JsonValue }[];
+}
+
+/** A run that goes on. */
+export interface StartedAction {
+  readonly result: Promise<ActionRunResult>;
+  /** Cancels it, as somebody in Foreman would. May be called again. */
+  cancel(options?: { force?: boolean }): void;
+  /** Sends it an event, as `POST /tasks/:id/update` does. */
+  sendEvent(data: JsonValue): void;
+  /**
+   * Resolved when the texts written so far contain this; never by time.
+   *
+   * @throws Error when the run ends without it.
+   */
+  waitForText(text: string): Promise<void>;
+}
+
+/**
+ * Runs an action of a plugin by its short name, in this process, as an executor would: settings parsed, plugin started and stopped,
+ * input parsed, errors turned into outcomes.
+ *
+ * @example
+ * ```ts
+ * const { outcome, text } = await runAction(plugin, 'Greet', { input: { name: 'Ada' } });
+ * ```
+ */
+export async function runAction(plugin: Plugin, actionName: string, options: ActionRunOptions): Promise<ActionRunResult> {
+  return startAction(plugin, actionName, options).result;
+}
+
+/** The same, with a handle to cancel it, to send it events, and to wait for its output. */
+export function startAction(plugin: Plugin, actionName: string, options: ActionRunOptions): StartedAction {
+  const action = findAction(plugin, actionName);
+  const context = new KitContext(action, options);
+  const result = run(plugin, action, context, options).finally(() => context.end());
+  return {
+    result,
+    cancel: ({ force = false } = {}) => context.switch.cancel(force),
+    sendEvent: (data) => context.sendEvent(data),
+    waitForText: async (text) => context.waitForText(text),
+  };
+}
+
+/** A log that says nothing. */
+export const silentLog: PluginLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+};
+
+async function run(plugin: Plugin, action: ActionDefinition, context: KitContext, options: ActionRunOptions): Promise<ActionRunResult> {
+  const { schema } = plugin.settings as { schema: z.ZodType };
+  const settings: unknown = schema.parse(options.settings ?? {});
+  const hasOwnServices = options.services !== undefined;
+  context.services = hasOwnServices ? options.services : await plugin.start?.({ settings, store: context.store, log: silentLog });
+  let outcome: InvocationOutcome;
+  try {
+    const parsed = await parseActionInput(action, options.input);
+    if (parsed.ok) {
+      context.input = parsed.input;
+      outcome = await invokeAction(action, options.phase ?? 'run', context);
+    } else {
+      outcome = parsed.outcome;
+    }
+  } catch (error) {
+    outcome = failureOf(error);
+  } finally {
+    if (!hasOwnServices) {
+      await plugin.stop?.(context.services);
+    }
+  }
+  const { chunks, updates } = context;
+  return {
+    outcome,
+    output: { ...context.merged, ...outcome.output },
+    chunks,
+    text: (kind = 'stdout') => joined(chunks.filter((chunk) => chunk.kind === kind)),
+    updates,
+  };
+}
+
+class KitContext implements RunContext<unknown> {
+  readonly plan = '00000000-0000-4000-8000-000000000001';
+  readonly step = 2;
+  readonly attempt: number;
+  readonly output: JsonObject;
+  readonly checkpoint: JsonValue | undefined;
+  readonly store: DocumentStore;
+  readonly log = silentLog;
+  readonly switch = new CancelSwitch();
+  readonly chunks: WrittenChunk[] = [];
+  readonly updates: { output?: JsonObject; checkpoint?: JsonValue }[] = [];
+  input: unknown;
+  services: unknown;
+  merged: JsonObject;
+  #onEvent: ((data: JsonValue) => void) | undefined;
+  #earlyEvents: JsonValue[] = [];
+  #waiting: { text: string; resolve: () => void; reject: (error: Error) => void }[] = [];
+  #hasEnded = false;
+
+  constructor(
+    private readonly action: ActionDefinition,
+    options: ActionRunOptions,
+  ) {
+    this.attempt = options.attempt ?? 1;
+    this.output = options.output ?? action.initialOutput ?? {};
+    this.merged = { ...this.output };
+    this.checkpoint = options.checkpoint;
+    this.store = options.store ?? new MemoryDocumentStore();
+  }
+
+  get signal(): AbortSignal {
+    return this.switch.signal;
+  }
+
+  readonly write = async (kind: string, text: string, options: { id?: string | number; timestampMs?: number } = {}): Promise<void> => {
+    if (this.action.chunksAs === undefined) {
+      throw new TypeError(`the action ${this.action.name} writes output but declares no chunksAs`);
+    }
+    const { id, timestampMs = performance.timeOrigin + performance.now() } = options;
+    this.chunks.push({ kind, text, timestampMs, ...(id === undefined ? {} : { id }) });
+    this.#wake();
+    return Promise.resolve();
+  };
+
+  readonly update = (change: { output?: JsonObject; checkpoint?: JsonValue }): void => {
+    const copy = structuredClone(change);
+    this.updates.push(copy);
+    this.merged = { ...this.merged, ...copy.output };
+  };
+
+  readonly onEvent = (callback: (data: JsonValue) => void): void => {
+    this.#onEvent = callback;
+    for (const data of this.#earlyEvents.splice(0)) {
+      callback(data);
+    }
+  };
+
+  sendEvent(data: JsonValue): void {
+    if (this.#onEvent === undefined) {
+      this.#earlyEvents.push(data);
+    } else {
+      this.#onEvent(data);
+    }
+  }
+
+  async waitForText(text: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ text, resolve, reject });
+      this.#wake();
+    });
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    const written = joined(this.chunks);
+    this.#waiting = this.#waiting.filter(({ text, resolve, reject }) => {
+      if (written.includes(text)) {
+        resolve();
+        return false;
+      }
+      if (this.#hasEnded) {
+        reject(new Error(`the run ended without writing ${JSON.stringify(text)}; it wrote ${JSON.stringify(written)}`));
+      }
+      return !this.#hasEnded;
+    });
+  }
+}
+
+function joined(chunks: WrittenChunk[]): string {
+  return chunks.map((chunk) => chunk.text).join('');
+}
