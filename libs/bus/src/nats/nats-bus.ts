@@ -128,18 +128,26 @@ export class NatsBus implements MessageBus {
   }
 
   async #close(): Promise<void> {
+    const isConnected = this.#link.isConnected;
     this.#link.markClosed();
     for (const pull of [...this.#pulls]) {
       pull.giveUp();
     }
-    const drained = [...this.#subscriptions].filter((subscription) => !subscription.isClosed()).map((subscription) => subscription.drain());
-    await within(CLOSE_PATIENCE_MS, async () => {
-      await Promise.allSettled(drained);
-      await Promise.allSettled([...this.#running, this.#requester.idle()]);
-    });
+    if (isConnected) {
+      // Without the server there is no one to finish for.
+      const broken = new Promise<void>((resolve) => this.#link.listen({ onDisconnect: resolve }));
+      await within(CLOSE_PATIENCE_MS, async () => Promise.race([this.#finishAccepted(), broken]));
+    }
     this.#requester.close();
     await within(CLOSE_PATIENCE_MS, () => this.#link.end());
     await this.#link.connection.close();
+  }
+
+  /** Takes in what is under way to the subscriptions, then waits for the handlers and for what was asked. */
+  async #finishAccepted(): Promise<void> {
+    const open = [...this.#subscriptions].filter((subscription) => !subscription.isClosed());
+    await Promise.allSettled(open.map((subscription) => subscription.drain()));
+    await Promise.allSettled([...this.#running, this.#requester.idle()]);
   }
 
   #onMessage(message: Msg, handler: MessageHandler): void {
