@@ -17,7 +17,7 @@ const executorAppMayUse = ['kernel', 'contracts', 'plugin', 'bus', 'executor', '
 const pluginSourceMayUse = ['kernel', 'contracts', 'plugin'];
 
 // Specs may use the testing kit and whatever it takes to set up their subject; scripts are not part of the product.
-const spec = '\\.spec\\.ts$';
+const spec = '\\.spec\\.ts$|/spec-support/';
 const otherWorkspaces = '^(libs|apps|examples)/';
 const libs = (names) => names.map((name) => `^libs/${name}/`);
 

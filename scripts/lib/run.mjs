@@ -43,8 +43,7 @@ export function run(command, args, { env = {}, logFile, limitMs, cwd = root } = 
       clearTimeout(limit);
       log?.end();
       const reason =
-        failedToStart ??
-        (timedOut ? `took longer than ${limitMs / 1000} s` : (signal ?? (code === 0 ? '' : `exit status ${code}`)));
+        failedToStart ?? (timedOut ? `took longer than ${limitMs / 1000} s` : (signal ?? (code === 0 ? '' : `exit status ${code}`)));
       resolve({ ok: reason === '', output, reason });
     });
   });
