@@ -14,14 +14,24 @@ const compilers = ['build-essential', 'python3'];
 export class SetupError extends Error {}
 
 /**
- * Installs the dependencies if they are missing or differ from the lockfile, and compiles the native part that we need. Does
+ * Installs the dependencies if they are missing or differ from the lockfile, and builds the native part that we need. Does
  * nothing, in a fraction of a second, when all is in place.
  *
  * @throws {SetupError} with what is missing and how to get it
  */
 export async function bootstrap() {
+  await installDependencies();
+  await buildSqlite();
+}
+
+/** The first half of `bootstrap`: all that is JavaScript. */
+export async function installDependencies() {
   checkNode();
-  if (!isInstalled()) await installDependencies();
+  if (!isInstalled()) await runNpmCi();
+}
+
+/** The second half: better-sqlite3 for this very Node. */
+export async function buildSqlite() {
   if (!(await loadsSqlite())) await compileSqlite();
 }
 
@@ -45,7 +55,7 @@ function isInstalled() {
   );
 }
 
-async function installDependencies() {
+async function runNpmCi() {
   say('Installing dependencies: npm ci');
   // Install scripts are left out here and run for better-sqlite3 alone below: the native parts that ssh2 offers would be compiled
   // for a minute and gain nothing, and npm versions differ in which scripts they would run.
@@ -113,7 +123,8 @@ async function withProgress(what, work) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  bootstrap().catch((error) => {
+  const work = process.argv.includes('--sqlite') ? buildSqlite : bootstrap;
+  work().catch((error) => {
     console.error(error instanceof SetupError ? error.message : error);
     process.exitCode = 1;
   });

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bootstrap } from './bootstrap.mjs';
+import { installDependencies } from './bootstrap.mjs';
 import { cache } from './lib/paths.mjs';
 import { say, showProgress } from './lib/progress.mjs';
 import { run } from './lib/run.mjs';
@@ -30,7 +30,7 @@ if (options.help) {
 } else {
   try {
     const wanted = chosenStages();
-    await bootstrap();
+    await installDependencies();
     const results = await runStages(wanted, await provide(wanted));
     report(results);
   } catch (error) {
