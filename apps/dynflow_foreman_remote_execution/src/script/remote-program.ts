@@ -68,6 +68,8 @@ export function bootstrap(run: RemoteRun): string {
   );
 }
 
+// The subshell around the script is there because dash redirects itself, not only its child, and would then report a signal that ended
+// the script into the script's output.
 function wrapper(run: RemoteRun): string {
   const own = run.userSwitch !== undefined;
   const remove = own && run.isCleanedUp ? 'rm -rf -- "$B"' : ':';
@@ -83,9 +85,10 @@ head -c ${run.scriptSize} > "$B/script" || fail write
 [ "$(wc -c < "$B/script")" -eq ${run.scriptSize} ] || fail short
 chmod 0500 "$B/script" || fail write
 [ -x "$B/script" ] || fail noexec
-if command -v setsid >/dev/null; then s() { setsid "$@"; }; g=-
-elif command -v perl >/dev/null; then s() { perl -MPOSIX -e 'POSIX::setsid(); exec @ARGV' "$@"; }; g=-
-else s() { "$@"; }; g=
+g=-
+if command -v setsid >/dev/null; then s=setsid
+elif command -v perl >/dev/null; then s='perl -MPOSIX -e setsid();exec(@ARGV)'
+else s=; g=
 fi
 say run${run.hasTerminal ? '' : '; say run >&2'}
 exec 3<&0 4>&2 </dev/null 2>/dev/null
@@ -106,7 +109,7 @@ trap 'stop=1' USR1
   [ -z "$told" ] || { sleep ${run.graceSeconds}; kill -s KILL -- "$g$p"; }
 ) &
 r=$!
-s /bin/sh -c 'echo $$ > "$1/pid"; exec "$1/script"' sh "$B" 2>&4 3<&- 4>&-
+(exec $s /bin/sh -c 'echo $$ > "$1/pid"; exec "$1/script"' sh "$B" 2>&4 3<&- 4>&-)
 rc=$?
 if [ -n "$stop" ]; then
   read -r p < "$B/pid"

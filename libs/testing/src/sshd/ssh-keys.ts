@@ -9,12 +9,27 @@ export interface SshKeyPair {
   readonly publicKey: string;
 }
 
-/** Makes a key pair without `ssh-keygen`. With a passphrase the private key is encrypted as OpenSSH does it. */
-export function makeSshKeyPair(options: { type?: 'ed25519' | 'rsa'; passphrase?: string; comment?: string } = {}): SshKeyPair {
-  const comment = options.comment ?? 'throwaway';
-  const encryption = options.passphrase === undefined ? {} : { passphrase: options.passphrase, cipher: 'aes256-ctr', rounds: 4 };
+interface KeyPairOptions {
+  readonly type?: 'ed25519' | 'rsa';
+  /** Encrypts the private key as OpenSSH does it. */
+  readonly passphrase?: string;
+  readonly comment?: string;
+}
+
+/** Makes a key pair without `ssh-keygen`. */
+export function makeSshKeyPair(options: KeyPairOptions = {}): SshKeyPair {
+  // ssh2's generator now and then writes an ed25519 key that nobody can read, its own parser included.
+  for (;;) {
+    const pair = generate(options);
+    const keys = [ssh2.utils.parseKey(pair.privateKey, options.passphrase), ssh2.utils.parseKey(pair.publicKey)];
+    if (keys.every((key) => !(key instanceof Error))) return pair;
+  }
+}
+
+function generate({ type, passphrase, comment = 'throwaway' }: KeyPairOptions): SshKeyPair {
+  const encryption = passphrase === undefined ? {} : { passphrase, cipher: 'aes256-ctr', rounds: 4 };
   const pair =
-    options.type === 'rsa'
+    type === 'rsa'
       ? ssh2.utils.generateKeyPairSync('rsa', { bits: 2048, comment, ...encryption })
       : ssh2.utils.generateKeyPairSync('ed25519', { comment, ...encryption });
   return { privateKey: pair.private, publicKey: pair.public };
