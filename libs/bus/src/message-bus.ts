@@ -33,7 +33,7 @@ export interface Delivery {
   readonly subject: string;
   /** Parsed JSON; the receiver parses it with its schema. */
   readonly message: unknown;
-  /** 1 at the first delivery. */
+  /** 1 at the first delivery; a queue that lost its server's last moments may count too few. */
   readonly deliveries: number;
   /** Done with it for good. Call it after the commit that it led to, never before. */
   ack(): void;
@@ -54,7 +54,7 @@ export interface WorkQueueReader {
   next(options: { expiresMs: number; signal?: AbortSignal }): Promise<Delivery | null>;
 }
 
-/** Handles a message; what it returns (unless undefined) is the answer, if one was asked for. */
+/** Handles a message; what it returns is the answer, if one was asked for (undefined is answered as null). */
 export type MessageHandler = (message: unknown, meta: { subject: string }) => unknown;
 
 /** A subscription that can be ended. */
@@ -67,6 +67,9 @@ export interface BusSubscription {
  *
  * Messages are JSON values; what is received is a copy. `publish`, `request` and `subscribe` are at-most-once and keep nothing for
  * anyone who is not there; `enqueue` and `reader` are at-least-once.
+ *
+ * Only answers may be large. A message of more than about 1 MiB of JSON is refused over NATS with MessageTooLargeError by `publish`,
+ * `request` and `enqueue` alike, so whoever sends keeps below.
  */
 export interface MessageBus {
   /** Sends to whoever listens now. Returns at once; lost while disconnected. */
@@ -77,7 +80,7 @@ export interface MessageBus {
    *
    * @throws NoResponderError at once when nobody listens.
    * @throws RequestTimeoutError after `timeoutMs`.
-   * @throws BusUnavailableError while disconnected.
+   * @throws BusUnavailableError while disconnected, and when the connection breaks meanwhile: it may have been handled all the same.
    * @throws RemoteError when the handler threw.
    */
   request(subject: string, message: unknown, options: { timeoutMs: number }): Promise<unknown>;
@@ -88,13 +91,17 @@ export interface MessageBus {
   /** Makes the queue, or leaves it as it is. Only the gateway does this; it does it again after each reconnect. Idempotent. */
   ensureWorkQueue(queue: WorkQueue): Promise<void>;
 
-  /** Puts a message into a work queue; resolved when the queue has it. @throws BusUnavailableError */
+  /**
+   * Puts a message into a work queue; resolved when the queue has it.
+   *
+   * @throws BusUnavailableError when no queue takes it or the word did not come; the message may then be there or not.
+   */
   enqueue(subject: string, message: unknown): Promise<void>;
 
   /** A reader of a queue that exists or will. */
   reader(queue: WorkQueue): WorkQueueReader;
 
-  /** Calls back after each reconnect; messages of the time between are gone. */
+  /** Calls back after each reconnect; messages of the time between are gone. Several callbacks may be given. */
   onReconnect(callback: () => void): void;
 
   /** True while messages can be sent and received. */

@@ -72,7 +72,11 @@ export class NatsBus implements MessageBus {
       callback: (error, message) => {
         if (error === null) {
           this.#onMessage(message, handler);
-        } else if (!(error instanceof errors.PermissionViolationError)) {
+          return;
+        }
+        this.#subscriptions.delete(subscription);
+        // A refusal is in the log already, as all of them.
+        if (!(error instanceof errors.PermissionViolationError)) {
           this.#link.log.error(`the subscription to ${subject} ended: ${error.message}`, { subject });
         }
       },

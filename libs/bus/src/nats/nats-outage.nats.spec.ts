@@ -1,5 +1,7 @@
 import { subjects } from '@dynflow/contracts';
 import { Arrivals, natsUsers, RecordingLog, settled, startNatsServer, type NatsServer, type NatsServerOptions } from '@dynflow/testing';
+import { once } from 'node:events';
+import { connect as connectSocket, createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { BusUnavailableError, workQueues } from '../message-bus.js';
 import { connectNatsBus, type NatsBusOptions } from './connect-nats-bus.js';
@@ -30,6 +32,35 @@ function reconnected(bus: NatsBus): Promise<void> {
   return new Promise((resolve) => {
     bus.onReconnect(resolve);
   });
+}
+
+/** A way to the server that can be cut while the server lives on, as by a firewall or a restarted pod network. */
+async function startProxy(target: string): Promise<{ url: string; cut(): void }> {
+  const sockets = new Set<Socket>();
+  const proxy = createServer((near) => {
+    const far = connectSocket(Number(new URL(target).port), '127.0.0.1');
+    for (const [socket, peer] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        sockets.delete(socket);
+        peer.destroy();
+      });
+      socket.pipe(peer);
+    }
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  const cut = (): void => sockets.forEach((socket) => void socket.destroy());
+  cleanups.push(async () => {
+    const closed = once(proxy, 'close');
+    proxy.close();
+    cut();
+    await closed;
+  });
+  return { url: `nats://127.0.0.1:${(proxy.address() as AddressInfo).port}`, cut };
 }
 
 describe('the first connection', () => {
@@ -180,6 +211,29 @@ describe('a server that is killed and comes back', () => {
     expect(await waiting).toBeNull();
     await gateway.close();
     expect(await stillWaiting).toBeNull();
+  });
+
+  it('waits on through a cut connection, and takes one message even if the server remembers the old wait', async () => {
+    const server = await startServer();
+    const proxy = await startProxy(server.url);
+    const gateway = await connect(server, 'gateway');
+    const executor = await connect(server, plugin, { url: proxy.url });
+    const queue = workQueues.steps(plugin, 'default');
+    await gateway.ensureWorkQueue(queue);
+    const waiting = executor.reader(queue).next({ expiresMs: 30_000 });
+    await settled(executor, 'executor', plugin);
+
+    for (let cuts = 0; cuts < 3; cuts += 1) {
+      const back = reconnected(executor);
+      proxy.cut();
+      await back;
+    }
+    await settled(executor, 'executor', plugin);
+    await gateway.enqueue(queue.filter, 'first');
+    await gateway.enqueue(queue.filter, 'second');
+
+    expect(await waiting).toMatchObject({ message: 'first', deliveries: 1 });
+    expect(await executor.reader(queue).next({ expiresMs: 5_000 })).toMatchObject({ message: 'second', deliveries: 1 });
   });
 
   it('says that the queues are gone when the server comes back without its files, and works once they are made again', async () => {

@@ -34,7 +34,7 @@ const MAX_AGE_MS = 7 * 24 * 60 * 60 * 1_000;
 export class WorkQueueAdmin {
   readonly #link: NatsLink;
   readonly #options: WorkQueueOptions;
-  #manager: Promise<JetStreamManager> | undefined;
+  #manager: JetStreamManager | undefined;
 
   constructor(link: NatsLink, options: WorkQueueOptions) {
     this.#link = link;
@@ -45,8 +45,8 @@ export class WorkQueueAdmin {
   async ensure(queue: WorkQueue): Promise<void> {
     this.#link.assertConnected();
     try {
-      this.#manager ??= jetstreamManager(this.#link.connection, { checkAPI: false });
-      const manager = await this.#manager;
+      // Unchecked: the check would cost a right and say less than the calls themselves.
+      const manager = (this.#manager ??= await jetstreamManager(this.#link.connection, { checkAPI: false }));
       await this.#ensureStream(manager, queue);
       await this.#ensureConsumer(manager, queue);
     } catch (error) {
