@@ -31,5 +31,5 @@ export function showProgress(describe) {
 
 function draw() {
   if (!isTerminal || !current) return;
-  process.stdout.write(`\r\x1b[K${current().slice(0, (process.stdout.columns ?? 80) - 1)}`);
+  process.stdout.write(`\r\x1b[K${current().slice(0, (process.stdout.columns || 80) - 1)}`);
 }
