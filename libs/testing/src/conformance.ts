@@ -2,3 +2,5 @@
 export { describeBus } from './bus/bus-conformance.js';
 export { CONFORMANCE_PLUGIN } from './bus/bus-world.js';
 export type { BusWorld, BusWorldFactory } from './bus/bus-world.js';
+export { describeStore } from './persistence/store-conformance.js';
+export type { StoreWorld, StoreWorldFactory } from './persistence/store-world.js';

@@ -1,0 +1,33 @@
+import { DynflowError, UnavailableError, messageOf } from '@dynflow/kernel';
+
+/** Thrown by a commit that would make a plan whose id is there already. Nothing of that commit was written. */
+export class DuplicatePlanError extends DynflowError {
+  constructor(cause: unknown, plan?: string) {
+    const which = plan === undefined ? 'a plan with one of these ids' : `a plan with the id ${plan}`;
+    super('DYN_DUPLICATE_PLAN', `${which} exists already`, { cause, ...(plan === undefined ? {} : { context: { plan } }) });
+  }
+}
+
+/** Thrown when the database holds something else than its user believes: a row to be changed is not there, a constraint is broken. */
+export class StoreMismatchError extends DynflowError {
+  constructor(message: string, cause?: unknown) {
+    super('DYN_DATABASE_MISMATCH', message, { cause });
+  }
+}
+
+/** Thrown when another process has the database file open: an SQLite file belongs to one gateway at a time. */
+export class DatabaseInUseError extends DynflowError {
+  constructor(file: string, holder: string, cause: unknown) {
+    super(
+      'DYN_DATABASE_IN_USE',
+      `${file} is in use by ${holder}: an SQLite file serves one gateway at a time; stop the other one, give this one a file of its own, ` +
+        'or use PostgreSQL',
+      { cause, context: { file, holder } },
+    );
+  }
+}
+
+/** The database cannot be used now: full, unreadable, locked, closed or unreachable. */
+export function databaseUnavailable(cause: unknown): UnavailableError {
+  return new UnavailableError('DYN_DATABASE_UNAVAILABLE', `the database cannot be used: ${messageOf(cause)}`, { cause });
+}

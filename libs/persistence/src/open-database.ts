@@ -1,0 +1,22 @@
+import { UnavailableError } from '@dynflow/kernel';
+import type { Database, OpenDatabaseOptions } from './database.js';
+import { parseDatabaseUrl } from './database-url.js';
+import { openSqlite } from './sqlite/open-sqlite.js';
+
+/**
+ * Opens a database and brings its tables up to date. A file that does not exist is made, with mode 0600, and so is its directory, 0700.
+ *
+ * @throws InvalidInputError for a URL that is none; DatabaseInUseError when another process has the file; UnavailableError.
+ */
+export async function openDatabase(options: OpenDatabaseOptions): Promise<Database> {
+  const location = parseDatabaseUrl(options.url);
+  const log = options.log ?? (() => undefined);
+  switch (location.kind) {
+    case 'sqlite-memory':
+      return openSqlite(null, log);
+    case 'sqlite-file':
+      return openSqlite(location.file, log);
+    case 'postgres':
+      throw new UnavailableError('DYN_DATABASE_UNAVAILABLE', 'PostgreSQL is not supported yet', { retryable: false });
+  }
+}
