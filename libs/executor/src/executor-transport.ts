@@ -174,7 +174,6 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
       this.#worker.cancelAll();
       if (!(await within(this.#worker.idle(), tuning.stopGraceMs))) {
         this.#worker.abandonAll();
-        await within(this.#worker.idle(), tuning.stopGraceMs);
       }
     }
     await within(this.#worker.applied(), tuning.stopGraceMs);

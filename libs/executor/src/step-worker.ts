@@ -1,5 +1,5 @@
 import { messageOf } from '@dynflow/kernel';
-import { StepTokenV1, type ExecutorMessage, type GrantV1, type HeartbeatV1, type OutcomeV1 } from '@dynflow/contracts';
+import { StepTokenV1, type ExecutorMessage, type GrantV1, type HeartbeatV1, type OutcomeV1, type OutputChunkV1 } from '@dynflow/contracts';
 import type { Delivery } from '@dynflow/bus';
 import { failureOf, type DocumentStore, type InvocationOutcome } from '@dynflow/plugin';
 import type { ExecutorEnvironment } from './executor-environment.js';
@@ -206,22 +206,18 @@ export class StepWorker {
     }
     step.phase = 'ended';
     this.#sender.forget(step);
-    const chunks = output?.unconfirmed() ?? [];
     step.output = undefined;
-    if (isAbandoned) {
-      this.#outbox.add(step, outcome);
-      return;
-    }
+    const chunks: OutputChunkV1[] = [];
     let bytes = 0;
-    for (const chunk of chunks) {
-      bytes += chunk.bytes;
+    for (const sized of output?.unconfirmed() ?? []) {
+      bytes += sized.bytes;
+      if (bytes > this.environment.tuning.outcomeChunkBytes) {
+        // Only an abandoned step comes here: nobody waits for its output any more.
+        break;
+      }
+      chunks.push(sized.chunk);
     }
-    this.#outbox.add(
-      step,
-      outcome,
-      chunks.map(({ chunk }) => chunk),
-      bytes,
-    );
+    this.#outbox.add(step, outcome, chunks, bytes);
   }
 
   #onStored(stored: { claim: string; seq: number }[]): void {

@@ -22,8 +22,17 @@ export class Outbox {
     private readonly onOutcomeTaken: (step: HeldStep) => void,
   ) {}
 
-  /** Puts a report on its way. `bytes` is what its output chunks weigh. */
-  add(step: HeldStep, outcome: OutcomeV1, chunks: OutputChunkV1[] = [], bytes = 0): void {
+  /** Puts a report on its way. `chunkBytes` is what its output chunks weigh. */
+  add(step: HeldStep, outcome: OutcomeV1, chunks: OutputChunkV1[] = [], chunkBytes = 0): void {
+    let outcomeBytes = sizeOf(outcome);
+    if (outcomeBytes > this.environment.tuning.messageBytes) {
+      if (outcome.kind === 'checkpoint') {
+        this.environment.log.error('an update is larger than a message may be; it is dropped', { ...addressOf(step), bytes: outcomeBytes });
+        return;
+      }
+      outcome = tooLarge(outcomeBytes);
+      outcomeBytes = sizeOf(outcome);
+    }
     const last = step.reports.at(-1);
     if (outcome.kind === 'checkpoint' && last?.outcome.kind === 'checkpoint' && last.enqueuedAtMs === undefined && !step.isEnqueueing) {
       // Not sent yet: one report says it all, so a run that updates in a loop does not flood the owner.
@@ -35,7 +44,7 @@ export class Outbox {
       return;
     }
     step.lastReport += 1;
-    step.reports.push({ number: step.lastReport, outcome, chunks, bytes: bytes + sizeOf(outcome), enqueuedAtMs: undefined });
+    step.reports.push({ number: step.lastReport, outcome, chunks, bytes: chunkBytes + outcomeBytes, enqueuedAtMs: undefined });
     this.#dirty.add(step);
     this.#flush.schedule();
   }
@@ -178,6 +187,11 @@ type Batch = { step: HeldStep; report: PendingReport }[];
 
 function addressOf(step: HeldStep): { plan: string; step: number; claim: string } {
   return { plan: step.token.plan, step: step.token.step, claim: step.claim };
+}
+
+function tooLarge(bytes: number): OutcomeV1 {
+  const message = `the outcome has ${bytes} bytes, which is more than can be reported; long results belong into written output`;
+  return { kind: 'failed', error: { errorClass: 'OutputTooLargeError', code: 'DYN_OUTPUT_TOO_LARGE', message, kind: 'final' } };
 }
 
 function sizeOf(outcome: OutcomeV1): number {

@@ -1,4 +1,4 @@
-import { InProcessBus, workQueues } from '@dynflow/bus';
+import { workQueues, type BusSubscription, type InProcessBus } from '@dynflow/bus';
 import {
   ClaimRequestV1,
   HeartbeatV1,
@@ -44,6 +44,8 @@ export class ScriptedOwner {
 
   readonly #watchers = new Set<() => void>();
   #isServing = true;
+  #isAway = false;
+  #heartbeatSubscription: BusSubscription | undefined;
 
   constructor(
     readonly bus: InProcessBus,
@@ -57,7 +59,7 @@ export class ScriptedOwner {
     for (const queue of queues) {
       await this.bus.ensureWorkQueue(workQueues.steps(this.plugin, queue));
     }
-    this.bus.subscribe(subjects.heartbeat(this.plugin, '*'), (message) => this.#onHeartbeat(message));
+    this.isAway(this.#isAway);
     this.bus.subscribe(subjects.claim('*', this.plugin), async (message) => {
       const request = ClaimRequestV1.parse(message);
       this.#seen(this.claimRequests, request);
@@ -65,6 +67,15 @@ export class ScriptedOwner {
     });
     this.bus.subscribe(subjects.output('*', this.plugin), (message) => this.#onOutput(OutputV1.parse(message)));
     void this.#serveInbox();
+  }
+
+  /** Away: nobody answers heartbeats and announcements. */
+  isAway(isAway: boolean): void {
+    this.#isAway = isAway;
+    this.#heartbeatSubscription?.unsubscribe();
+    this.#heartbeatSubscription = isAway
+      ? undefined
+      : this.bus.subscribe(subjects.heartbeat(this.plugin, '*'), (message) => this.#onHeartbeat(message));
   }
 
   close(): void {

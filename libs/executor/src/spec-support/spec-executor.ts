@@ -4,6 +4,7 @@ import { definePlugin, type ActionDefinition, type PluginLog } from '@dynflow/pl
 import { z } from 'zod';
 import { onTestFinished } from 'vitest';
 import { startExecutor, type ExecutorOptions, type RunningExecutor } from '../start-executor.js';
+import { ManualClock } from './manual-clock.js';
 import { ScriptedOwner } from './scripted-owner.js';
 
 /** A log that keeps its lines, so that a test can look for one. */
@@ -29,10 +30,10 @@ export interface SpecExecutor {
 /** An executor of a plugin with one action over an in-process bus, and the other side of it; stopped when the test ends. */
 export async function startSpecExecutor(
   action: Partial<ActionDefinition<z.ZodType, never>> & Pick<ActionDefinition, 'name'>,
-  options: Partial<ExecutorOptions> & { queues?: string[]; prepare?: (owner: ScriptedOwner) => void } = {},
+  options: Partial<Omit<ExecutorOptions, 'bus'>> & { bus?: InProcessBus; queues?: string[]; prepare?: (owner: ScriptedOwner) => void } = {},
 ): Promise<SpecExecutor> {
   Logger.overrideLogger(false);
-  const bus = new InProcessBus();
+  const bus = options.bus ?? new InProcessBus();
   const log = new SpecLog();
   const plugin =
     options.plugin ??
@@ -55,7 +56,12 @@ export async function startSpecExecutor(
     ...options,
   });
   onTestFinished(async () => {
-    await executor.stop({ limitMs: 0 });
+    let isStopped = false;
+    const stopped = executor.stop({ limitMs: 0 }).then(() => (isStopped = true));
+    if (options.clock instanceof ManualClock) {
+      await options.clock.advanceUntil(() => isStopped);
+    }
+    await stopped;
     owner.close();
     await bus.close();
   });

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import { definePlugin } from '@dynflow/plugin';
+import { z } from 'zod';
+import { Gate, ManualClock, turns } from './spec-support/manual-clock.js';
+import { startSpecExecutor } from './spec-support/spec-executor.js';
+
+describe('an executor that is told to stop', () => {
+  it('takes no more tokens, lets what runs end, and stops the plugin last', async () => {
+    const order: string[] = [];
+    const gate = new Gate();
+    const plugin = definePlugin({
+      name: 'spec_plugin',
+      version: '1.0.0',
+      settings: { section: 'spec', schema: z.object({}) },
+      actions: [
+        {
+          name: 'Wait',
+          input: z.object({}),
+          run: async () => {
+            await gate.passed;
+            order.push('ran');
+            return {};
+          },
+        },
+      ],
+      start: async () => Promise.resolve('services'),
+      stop: async (services: string) => {
+        order.push(`stopped ${services}`);
+        return Promise.resolve();
+      },
+    });
+    const { owner, executor } = await startSpecExecutor({ name: 'Wait' }, { plugin });
+    await owner.token('p1');
+    await owner.until(() => owner.claimRequests.length === 1);
+    const stopped = executor.stop().then(() => order.push('stopped'));
+    await owner.until(() => owner.heartbeats.some((heartbeat) => heartbeat.draining && heartbeat.slots.used === 1));
+    await owner.token('p2');
+    await turns();
+    expect(order).toEqual([]);
+    gate.open();
+    await stopped;
+    expect(order).toEqual(['ran', 'stopped services', 'stopped']);
+    expect(owner.reports.map((report) => report.plan)).toEqual(['p1']);
+    expect(owner.claimRequests).toHaveLength(1);
+    expect(owner.heartbeats.at(-1)).toMatchObject({ draining: true, slots: { used: 0 }, held: [] });
+  });
+
+  it('waits for the gateway to have applied the last outcome', async () => {
+    const { owner, executor } = await startSpecExecutor({ name: 'Noop', run: async () => Promise.resolve({}) });
+    owner.appliesReports = false;
+    await owner.run('p1');
+    let isStopped = false;
+    const stopped = executor.stop().then(() => (isStopped = true));
+    await turns(30);
+    expect(isStopped).toBe(false);
+    owner.apply(owner.reports);
+    await stopped;
+  });
+
+  it('ends what runs by force when its limit is reached', async () => {
+    const clock = new ManualClock();
+    const { owner, executor } = await startSpecExecutor(
+      {
+        name: 'Wait',
+        run: async (context) =>
+          new Promise((resolve) => {
+            context.signal.addEventListener('abort', () => resolve({ exit_status: 137 }));
+          }),
+      },
+      { clock },
+    );
+    await owner.token('p1');
+    await owner.until(() => owner.claimRequests.length === 1);
+    const stopped = executor.stop({ limitMs: 60_000 });
+    await clock.pass(50);
+    expect(owner.reports).toEqual([]);
+    await clock.advanceUntil(() => owner.reports.length === 1);
+    expect(owner.reports[0]?.outcome).toEqual({ kind: 'done', output: { exit_status: 137 } });
+    await stopped;
+  });
+
+  it('says that an outcome is unknown when a run does not end even then', async () => {
+    const clock = new ManualClock();
+    const gate = new Gate();
+    const { owner, executor } = await startSpecExecutor(
+      {
+        name: 'Deaf',
+        chunksAs: 'result',
+        run: async (context) => {
+          await context.write('stdout', 'cannot hear you');
+          await gate.passed;
+          return { exit_status: 0 };
+        },
+      },
+      { clock },
+    );
+    owner.confirmsOutput = false;
+    await owner.token('p1');
+    await owner.until(() => owner.outputs.length === 1);
+    const stopped = executor.stop({ limitMs: 1_000 });
+    await clock.advanceUntil(() => owner.reports.length === 1);
+    expect(owner.reports[0]).toMatchObject({
+      outcome: { kind: 'failed', error: { errorClass: 'ExecutorStopped', kind: 'unknown' } },
+      chunks: [{ seq: 1, text: 'cannot hear you' }],
+    });
+    await stopped;
+    gate.open();
+    await turns();
+    expect(owner.reports).toHaveLength(1);
+  });
+});
