@@ -130,13 +130,20 @@ describe('a connection that is lost', () => {
   afterAll(() => server.stop());
 
   it('ends the job with a line that it may still be running', async () => {
-    const run = lab.start({ script: 'echo started; exec sleep 300' });
+    const dir = `/var/tmp/rex-spec-${randomUUID()}`;
+    const run = lab.start({ script: 'echo started; exec sleep 300', remote_working_dir: dir });
     await run.seen('stdout', 'started');
     await server.dropConnections();
     expect(await run.result).toEqual({ exitStatus: 'EXCEPTION' });
     expect(run.text('debug')).toMatch(
       /^Lost the connection to 127\.0\.0\.1 \(.+\); the job may still be running there, its exit status is unknown\n$/,
     );
+    // It does run on, and cleans up after itself when it has ended.
+    const [jobDir] = await readdir(dir);
+    const kept = lab.start({
+      script: `kill "$(cat ${dir}/${jobDir}/pid)"; while [ -e ${dir}/${jobDir} ]; do sleep 0.05; done; rmdir ${dir}`,
+    });
+    expect(await kept.result).toEqual({ exitStatus: 0 });
   });
 });
 

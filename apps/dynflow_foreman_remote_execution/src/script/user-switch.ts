@@ -81,12 +81,12 @@ export function explainSwitchFailure(to: UserSwitch, failure: SwitchFailure, log
   const { program, user } = to;
   const { text, prompts, path } = failure;
   const failed = `cannot switch from ${loginUser} to the effective user ${user} with ${program}`;
+  const asks = `${failed}: it asks for a password and none was given (effective_user_password)`;
+  if (prompts > 0 && to.password === undefined) return asks;
   if (/incorrect password|authentication failure|sorry, try again/i.test(text) || prompts > 1) {
     return `${failed}: the password (effective_user_password) was not accepted`;
   }
-  if (/password is required|no password was provided/i.test(text) || (prompts > 0 && to.password === undefined)) {
-    return `${failed}: it asks for a password and none was given (effective_user_password)`;
-  }
+  if (/password is required|no password was provided/i.test(text)) return asks;
   if (/not in the sudoers|not allowed to (execute|run)|may not run/i.test(text)) {
     return `${failed}: the rules on the host do not allow ${loginUser} to run ${path} as ${user}`;
   }

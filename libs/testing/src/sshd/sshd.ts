@@ -50,7 +50,7 @@ export interface SshServer {
 export interface Sshd extends SshServer {
   /** What sshd logged so far. */
   log(): string;
-  /** Cuts all connections as a crash of the host would; the server goes on. */
+  /** Cuts all connections as a broken network would; the server and what runs in the sessions go on. */
   dropConnections(): Promise<void>;
 }
 
@@ -98,7 +98,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
       hostKey: keyParts(hostKey.publicKey),
       dir,
       log: running.log,
-      dropConnections: () => killChildrenOf(running.child),
+      dropConnections: () => killChildrenOf(running.child, 'sshd'),
       stop: () => (stopped ??= stop(running.child).then(removeAll)),
     };
   } catch (error) {
