@@ -1,5 +1,9 @@
 import { DynflowError } from '@dynflow/kernel';
-import { flatten, type Flow } from './flow.js';
+import type { Flow } from './flow.js';
+import { InvalidPlanError } from './plan-expansion.js';
+
+/** A flow is walked and written by functions that call themselves; no sane plan is this deep. */
+const MAX_DEPTH = 1_000;
 
 /** A composite under construction; it knows its parent, so that the place of a step is found by climbing. */
 interface Composite {
@@ -26,6 +30,9 @@ export class UnresolvedDependencyError extends DynflowError {
 /**
  * Builds a run flow the way Dynflow's planning does: pieces are added in planning order to the current sequence or concurrence, and in
  * a concurrence a piece that depends on steps of its siblings is put behind just those siblings. Linear in the number of steps.
+ *
+ * Invariant: no composite holds one of its own kind or has only one child. It is kept at each placement and not restored at the end,
+ * because it decides what a sibling is: in a concurrence within a concurrence a piece waits for one member, not for all.
  */
 export class FlowBuilder {
   readonly #root: Composite = newComposite('concurrence');
@@ -45,20 +52,21 @@ export class FlowBuilder {
     this.#stack.push({ composite, dependencies: new Set() });
     fill();
     const { dependencies } = this.#stack.pop() ?? { dependencies: new Set<number>() };
-    if (composite.children.size > 0) {
-      this.#place(composite, dependencies);
+    const piece = unwrapped(composite);
+    if (piece !== null) {
+      this.#place(piece, dependencies);
     } else {
       this.#keepOpen(dependencies);
     }
   }
 
-  /** @throws UnresolvedDependencyError */
+  /** @throws UnresolvedDependencyError, InvalidPlanError for a flow that is too deep */
   build(): Flow {
     const open = this.#stack[0]?.dependencies ?? new Set<number>();
     if (open.size > 0) {
       throw new UnresolvedDependencyError([...open]);
     }
-    return flatten(toFlow(this.#root));
+    return toFlow(unwrapped(this.#root) ?? this.#root, 0);
   }
 
   #place(piece: Node, dependencies: Set<number>): void {
@@ -80,13 +88,23 @@ export class FlowBuilder {
       adopt(container, piece);
       return;
     }
-    const first = newComposite('concurrence');
     for (const sibling of before) {
       container.children.delete(sibling);
-      adopt(first, sibling);
+    }
+    const [only] = before;
+    if (before.size === 1 && only?.kind === 'sequence') {
+      adopt(only, piece);
+      container.children.add(only);
+      return;
     }
     const chain = newComposite('sequence');
-    adopt(chain, first);
+    const first = newComposite('concurrence');
+    for (const sibling of before) {
+      adopt(before.size === 1 ? chain : first, sibling);
+    }
+    if (first.children.size > 0) {
+      adopt(chain, first);
+    }
     adopt(chain, piece);
     adopt(container, chain);
   }
@@ -111,11 +129,29 @@ function newComposite(kind: Composite['kind']): Composite {
   return { kind, parent: null, children: new Set() };
 }
 
-function adopt(parent: Composite, child: Node): void {
-  child.parent = parent;
-  parent.children.add(child);
+/** Puts a piece at the end of a composite; of a piece of the same kind, its children. */
+function adopt(parent: Composite, piece: Node): void {
+  for (const child of piece.kind === parent.kind ? piece.children : [piece]) {
+    child.parent = parent;
+    parent.children.add(child);
+  }
 }
 
-function toFlow(node: Node): Flow {
-  return node.kind === 'atom' ? { kind: 'atom', step: node.step } : { kind: node.kind, flows: [...node.children].map(toFlow) };
+/** The composite without a needless level: its only child, or null if it is empty. */
+function unwrapped(composite: Composite): Node | null {
+  const [first] = composite.children;
+  if (first === undefined || composite.children.size > 1) {
+    return first === undefined ? null : composite;
+  }
+  first.parent = null;
+  return first;
+}
+
+function toFlow(node: Node, depth: number): Flow {
+  if (depth > MAX_DEPTH) {
+    throw new InvalidPlanError(`the flow of the plan is more than ${MAX_DEPTH} levels deep`);
+  }
+  return node.kind === 'atom'
+    ? { kind: 'atom', step: node.step }
+    : { kind: node.kind, flows: [...node.children].map((child) => toFlow(child, depth + 1)) };
 }

@@ -36,7 +36,8 @@ export function flatten(flow: Flow): Flow {
   const flows: Flow[] = [];
   for (const child of flow.flows.map(flatten)) {
     if (child.kind === flow.kind) {
-      flows.push(...child.flows);
+      // One by one: a spread of very many arguments overflows the stack.
+      child.flows.forEach((inner) => flows.push(inner));
     } else if (child.kind === 'atom' || child.flows.length > 0) {
       flows.push(child);
     }
