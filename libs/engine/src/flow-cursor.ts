@@ -4,6 +4,9 @@ import type { Flow } from './flow.js';
 /** What the cursor has to know of a step: is it over, and how. */
 export type StepProgress = 'open' | 'finished' | 'failed';
 
+/** What is still to be done of one walk. Kept in a list, not in calls, so that no flow is too long or too deep. */
+type Task = { readonly enter: Flow; readonly parent: Position | null } | { readonly leave: Position; readonly hasFailed: boolean };
+
 interface Position {
   readonly flow: Flow;
   readonly parent: Position | null;
@@ -38,9 +41,7 @@ export class FlowCursor {
 
   /** The steps that may start at the beginning. Call it once. */
   begin(): number[] {
-    const ready: number[] = [];
-    this.#enter(this.#flow, null, ready);
-    return ready;
+    return this.#walk({ enter: this.#flow, parent: null });
   }
 
   /** The steps that may start now that this one is over. */
@@ -50,12 +51,23 @@ export class FlowCursor {
       return [];
     }
     this.#positions.delete(step);
+    return this.#walk({ leave: position, hasFailed: this.#progressOf(step) === 'failed' });
+  }
+
+  #walk(first: Task): number[] {
     const ready: number[] = [];
-    this.#leave(position, this.#progressOf(step) === 'failed', ready);
+    const tasks: Task[] = [first];
+    for (let task = tasks.pop(); task !== undefined; task = tasks.pop()) {
+      if ('enter' in task) {
+        this.#enter(task.enter, task.parent, tasks, ready);
+      } else {
+        this.#leave(task.leave, task.hasFailed, tasks);
+      }
+    }
     return ready;
   }
 
-  #enter(flow: Flow, parent: Position | null, ready: number[]): void {
+  #enter(flow: Flow, parent: Position | null, tasks: Task[], ready: number[]): void {
     const position: Position = { flow, parent, counter: 0, hasFailed: false };
     switch (flow.kind) {
       case 'atom': {
@@ -64,21 +76,22 @@ export class FlowCursor {
           this.#positions.set(flow.step, position);
           ready.push(flow.step);
         } else {
-          this.#leave(position, progress === 'failed', ready);
+          tasks.push({ leave: position, hasFailed: progress === 'failed' });
         }
         return;
       }
       case 'sequence':
         position.counter = -1;
-        this.#next(position, ready);
+        this.#next(position, flow.flows, tasks);
         return;
       case 'concurrence':
         position.counter = flow.flows.length;
         if (flow.flows.length === 0) {
-          this.#leave(position, false, ready);
+          tasks.push({ leave: position, hasFailed: false });
         }
-        for (const branch of flow.flows) {
-          this.#enter(branch, position, ready);
+        // The last task is done first, and branches start in their order.
+        for (const branch of flow.flows.toReversed()) {
+          tasks.push({ enter: branch, parent: position });
         }
         return;
       default:
@@ -86,32 +99,13 @@ export class FlowCursor {
     }
   }
 
-  /** Goes on in a sequence. A loop over elements that are over already, so that a long finished sequence does not nest calls. */
-  #next(position: Position, ready: number[]): void {
-    const { flow } = position;
-    if (flow.kind !== 'sequence') {
-      return;
-    }
-    for (;;) {
-      position.counter += 1;
-      const element = flow.flows[position.counter];
-      if (element === undefined) {
-        this.#leave(position, false, ready);
-        return;
-      }
-      const progress = element.kind === 'atom' ? this.#progressOf(element.step) : 'open';
-      if (progress === 'failed') {
-        this.#leave(position, true, ready);
-        return;
-      }
-      if (progress === 'open') {
-        this.#enter(element, position, ready);
-        return;
-      }
-    }
+  #next(position: Position, flows: readonly Flow[], tasks: Task[]): void {
+    position.counter += 1;
+    const element = flows[position.counter];
+    tasks.push(element === undefined ? { leave: position, hasFailed: false } : { enter: element, parent: position });
   }
 
-  #leave(position: Position, hasFailed: boolean, ready: number[]): void {
+  #leave(position: Position, hasFailed: boolean, tasks: Task[]): void {
     const { parent } = position;
     if (parent === null) {
       this.#outcome = hasFailed ? 'failed' : 'finished';
@@ -119,16 +113,16 @@ export class FlowCursor {
     }
     if (parent.flow.kind === 'sequence') {
       if (hasFailed) {
-        this.#leave(parent, true, ready);
+        tasks.push({ leave: parent, hasFailed: true });
       } else {
-        this.#next(parent, ready);
+        this.#next(parent, parent.flow.flows, tasks);
       }
       return;
     }
     parent.counter -= 1;
     parent.hasFailed ||= hasFailed;
     if (parent.counter === 0) {
-      this.#leave(parent, parent.hasFailed, ready);
+      tasks.push({ leave: parent, hasFailed: parent.hasFailed });
     }
   }
 }

@@ -81,6 +81,24 @@ const legalStepMoves: Record<StepKind, Set<string>> = {
   ]),
 };
 
+/** All moves that are not refused; anything else than an illegal transition is an error of its own. */
+function accepted<State extends string>(states: readonly State[], move: (from: State, to: State) => void): string[] {
+  const moves: string[] = [];
+  for (const from of states) {
+    for (const to of states) {
+      try {
+        move(from, to);
+        moves.push(`${from}>${to}`);
+      } catch (error) {
+        if (!(error instanceof IllegalTransitionError)) {
+          throw error;
+        }
+      }
+    }
+  }
+  return moves.toSorted();
+}
+
 /** What can be reached from a state, itself included. */
 function reachable<State extends string>(from: State, table: Readonly<Record<State, readonly State[]>>): Set<State> {
   const found = new Set<State>([from]);
@@ -92,13 +110,8 @@ function reachable<State extends string>(from: State, table: Readonly<Record<Sta
 
 describe('the table of execution plans', () => {
   it('N1 allows exactly the moves of the model, and refuses all others', () => {
-    for (const from of planStates) {
-      for (const to of planStates) {
-        const isLegal = legalPlanMoves.has(`${from}>${to}`);
-        const move = (): void => assertPlanTransition(from, to);
-        (isLegal ? expect(move).not : expect(move)).toThrow(IllegalTransitionError);
-      }
-    }
+    const allowed = accepted(planStates, assertPlanTransition);
+    expect(allowed).toEqual([...legalPlanMoves].toSorted());
   });
 
   it('reaches every state from pending, and leaves stopped never', () => {
@@ -117,13 +130,8 @@ describe('the table of execution plans', () => {
 
 describe('the tables of steps', () => {
   it.each(stepKinds)('N1 allow a %s step exactly the moves of the model, and refuse all others', (kind) => {
-    for (const from of stepStates) {
-      for (const to of stepStates) {
-        const isLegal = legalStepMoves[kind].has(`${from}>${to}`);
-        const move = (): void => assertStepTransition(kind, from, to);
-        (isLegal ? expect(move).not : expect(move)).toThrow(IllegalTransitionError);
-      }
-    }
+    const allowed = accepted(stepStates, (from, to) => assertStepTransition(kind, from, to));
+    expect(allowed).toEqual([...legalStepMoves[kind]].toSorted());
   });
 
   it('reach every state that a kind has', () => {
