@@ -1,5 +1,5 @@
 import { isObservable, lastValueFrom, type Observable } from 'rxjs';
-import { BaseRpcContext, Server, type CustomTransportStrategy } from '@nestjs/microservices';
+import { BaseRpcContext, Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import { messageOf } from '@dynflow/kernel';
 import type { BusSubscription } from '@dynflow/bus';
 import { ExecutorMessage, HttpRequestV1, PlanRequestV1, subjects } from '@dynflow/contracts';
@@ -26,6 +26,7 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
   readonly #announcer: Announcer;
   readonly #heart: Heart;
   readonly #subscriptions: BusSubscription[] = [];
+  readonly #handlers = new Map<Pattern, MessageHandler>();
   #resolveAnnounced: () => void = () => undefined;
   #cancelRecheck: (() => void) | undefined;
   #state: 'new' | 'up' | 'draining' | 'closed' = 'new';
@@ -181,10 +182,12 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
   }
 
   async #call<Answer>(pattern: Pattern, data: unknown, context: BaseRpcContext = new BaseRpcContext([])): Promise<Answer> {
-    const handler = this.getHandlerByPattern(pattern);
+    // Nest's look-up parses the pattern each time; a registered one stays what it is.
+    const handler = this.#handlers.get(pattern) ?? this.getHandlerByPattern(pattern);
     if (handler === null) {
       throw new Error(`no handler has the pattern "${pattern}"`);
     }
+    this.#handlers.set(pattern, handler);
     const answer: Observable<Answer> | Answer = await (handler(data, context) as Promise<Observable<Answer> | Answer>);
     return isObservable(answer) ? lastValueFrom(answer) : answer;
   }

@@ -7,6 +7,8 @@ interface Source {
   readonly name: string;
   readonly reader: WorkQueueReader;
   readonly calls: Set<AbortController>;
+  /** Of calls that ended by themselves, for the next ones: to make one costs more than all else in a call. */
+  readonly spare: AbortController[];
   /** The queue was not there; nothing is asked until a while has passed. */
   isAway: boolean;
   awayMs: number;
@@ -33,6 +35,7 @@ export class TokenSource {
       name,
       reader: environment.bus.reader(workQueues.steps(environment.plugin, name)),
       calls: new Set(),
+      spare: [],
       isAway: false,
       awayMs: environment.tuning.awayFirstMs,
     }));
@@ -86,11 +89,13 @@ export class TokenSource {
   }
 
   #call(source: Source): void {
-    const call = new AbortController();
+    const call = source.spare.pop() ?? new AbortController();
     source.calls.add(call);
     source.reader.next({ expiresMs: this.environment.tuning.tokenExpiresMs, signal: call.signal }).then(
       (delivery) => {
-        source.calls.delete(call);
+        if (source.calls.delete(call)) {
+          source.spare.push(call);
+        }
         source.awayMs = this.environment.tuning.awayFirstMs;
         if (delivery === null) {
           this.#balance();
