@@ -406,7 +406,7 @@ export class Engine {
         step: step.id,
         attempt: step.attempt,
         nowMs: turn.nowMs,
-        input: action.input,
+        input: this.#resolver.resolveInTurn(plan, action),
         output: action.output,
         checkpoint: step.checkpoint,
         sealedSecrets: plan.sealedSecrets ?? undefined,

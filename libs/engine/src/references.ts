@@ -20,7 +20,22 @@ export class ReferenceResolver {
     return input as JsonObject;
   }
 
-  /** The same for a value that a local action made from its input: references shown in it are looked up among the action's own. */
+  /**
+   * The input of a local action, which runs in the turn and cannot wait for the store: outputs with chunks stay references there, and
+   * are resolved when they leave in the payload of an effect.
+   */
+  resolveInTurn(plan: Plan, action: Action): JsonObject {
+    let input: JsonValue = action.input;
+    for (const reference of action.references) {
+      const source = actionOf(plan, reference.action);
+      if (source.declaration.chunksAs === undefined) {
+        input = replaceAt(input, reference.at, valueIn(source.output, reference.subkeys));
+      }
+    }
+    return input as JsonObject;
+  }
+
+  /** The same as {@link resolveInput} for a value that a local action made from its input: references shown in it are looked up among the action's own. */
   async resolvePayload(plan: Plan, action: Action, payload: JsonValue): Promise<JsonValue> {
     if (Array.isArray(payload)) {
       return Promise.all(payload.map((item) => this.resolvePayload(plan, action, item)));
@@ -46,11 +61,16 @@ export class ReferenceResolver {
       const chunks = await this.#store.chunks(plan.id, source.id);
       value = { ...source.output, [chunksAs]: chunks.map(chunkView) };
     }
-    for (const key of reference.subkeys) {
-      value = isJsonObject(value) ? (value[key] ?? null) : null;
-    }
-    return value;
+    return valueIn(value, reference.subkeys);
   }
+}
+
+function valueIn(output: JsonValue, subkeys: readonly string[]): JsonValue {
+  let value = output;
+  for (const key of subkeys) {
+    value = isJsonObject(value) ? (value[key] ?? null) : null;
+  }
+  return value;
 }
 
 /** A chunk as it appears in an action's output: Dynflow's and Foreman's keys, seconds with a fraction. */

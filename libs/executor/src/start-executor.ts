@@ -66,7 +66,7 @@ export async function startExecutor(options: ExecutorOptions): Promise<RunningEx
   const store = new BusDocumentStore(environment);
   const host = new PluginHost(options.plugin, options.settings, store, options.log);
   const transport = new ExecutorTransport(environment, host, store, options.heart?.(environment));
-  const app = await NestFactory.createMicroservice(ExecutorModule.forPlugin(host), { strategy: transport, abortOnError: false });
+  const app = await NestFactory.createMicroservice(ExecutorModule.forPlugin(host), { strategy: transport, abortOnError: false, logger: false });
   await app.listen();
   return {
     announced: transport.announced,

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { LauncherKind, PluginHealth, RouteDeclaration, SubPlanRequest } from '@dynflow/contracts';
+import type { LauncherKind, PluginHealth, RouteDeclaration, StepErrorV1, SubPlanRequest } from '@dynflow/contracts';
 
 /** States of an execution plan. */
 export type PlanState = 'pending' | 'scheduled' | 'planning' | 'planned' | 'running' | 'paused' | 'stopped';
@@ -86,8 +86,11 @@ export interface FeatureStatus {
 export interface GatewayApi {
   /** Version of the running gateway. */
   readonly version: string;
-  /** Makes the plan and starts it; resolved when that is committed. An id that exists: nothing is done and `created` is false. */
-  trigger(request: TriggerRequest): Promise<{ plan: string; created: boolean }>;
+  /**
+   * Makes the plan and starts it; resolved when that is committed. An id that exists: nothing is done and `created` is false. With
+   * `error` the plan exists too, but its planning failed and it is stopped.
+   */
+  trigger(request: TriggerRequest): Promise<{ plan: string; created: boolean; error?: StepErrorV1 }>;
   /** Seals the secret keys of an input for an action: gives back the input without them and the sealed rest. */
   seal(action: string, input: JsonObject, plan: string): Promise<{ input: JsonObject; sealedSecrets: string | undefined }>;
   /** Tells all running and suspended cancellable steps, of sub-plans too. @throws NotFoundError for an unknown plan. */

@@ -12,6 +12,8 @@ export class LocalRunContext<Input = JsonObject> {
   readonly nowMs: number;
   readonly output: JsonObject;
   readonly checkpoint: JsonValue | undefined;
+  /** What the plan was triggered with as sealed secrets, opaque: to be handed on to sub-plans. */
+  readonly sealedSecrets: string | undefined;
   /** Why it is invoked; undefined at the first invocation, after a restart and after a resume. */
   readonly event: LocalEvent | undefined;
 
@@ -25,6 +27,7 @@ export class LocalRunContext<Input = JsonObject> {
     this.nowMs = invocation.nowMs;
     this.output = invocation.output;
     this.checkpoint = invocation.checkpoint;
+    this.sealedSecrets = invocation.sealedSecrets;
     this.event = invocation.event;
   }
 
@@ -57,6 +60,13 @@ export interface LocalActionDefinition<Schema extends z.ZodType = z.ZodType> {
 /** Declares a local action. */
 export function defineLocalAction<Schema extends z.ZodType>(definition: LocalActionDefinition<Schema>): LocalActionDefinition<Schema> {
   return definition;
+}
+
+/** What the gateway gives along to the effects of a plugin. */
+export interface EffectContext {
+  log: PluginLog;
+  /** PEM files of the service's own certificate, for plugins that have none of their own configured. */
+  ownTls: { cert: string | null; key: string | null; ca: string | null };
 }
 
 /** Something outside the gateway that a local action asks for: an HTTP request, say. What it throws is the event's error. */

@@ -12,7 +12,7 @@ import {
 } from '@dynflow/contracts';
 import type { ActionDefinition, DocumentStore, PluginLog } from './action.js';
 import type { GatewayApi, GatewayRoute } from './gateway-api.js';
-import type { Effect, LocalActionDefinition } from './local-action.js';
+import type { Effect, EffectContext, LocalActionDefinition } from './local-action.js';
 
 /** What a plugin gets at start. */
 export interface PluginContext<Settings> {
@@ -29,7 +29,7 @@ export interface PluginRoute<Services> extends RouteDeclaration {
 /** The part of a plugin that is loaded into the gateway. Executor plugins have none. */
 export interface GatewayPart<Settings> {
   actions?: LocalActionDefinition[];
-  effects?: (settings: Settings, log: PluginLog) => Record<string, Effect>;
+  effects?: (settings: Settings, context: EffectContext) => Record<string, Effect>;
   routes?: (gateway: GatewayApi, settings: Settings, log: PluginLog) => GatewayRoute[];
 }
 

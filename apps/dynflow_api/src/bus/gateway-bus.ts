@@ -1,0 +1,316 @@
+import { messageOf, type Clock, type JsonObject } from '@dynflow/kernel';
+import {
+  ClaimRequestV1,
+  HeartbeatV1,
+  ManifestV1,
+  OutputV1,
+  PlanAnswerV1,
+  ReportV1,
+  StoreRequestV1,
+  pluginOf,
+  pluginOfSubject,
+  subjects,
+  type ActionDeclaration,
+  type ClaimAnswerV1,
+  type ExecutorMessage,
+  type GrantV1,
+  type HeartbeatAnswerV1,
+  type ManifestAnswerV1,
+  type PlanNode,
+  type RefusalV1,
+  type StepErrorV1,
+  type StoreAnswerV1,
+} from '@dynflow/contracts';
+import { workQueues, type Delivery, type MessageBus } from '@dynflow/bus';
+import type { Engine, SealedGrant } from '@dynflow/engine';
+import type { PluginLog } from '@dynflow/plugin';
+import type { PluginRegistry } from '../registry/plugin-registry.js';
+import type { SecretBox } from '../secrets/secret-box.js';
+import type { TokenDispatcher } from './token-dispatcher.js';
+
+/** SQLite has one shard; with PostgreSQL each gateway serves those that it owns. */
+const SHARD = 0;
+/** Reports that are taken from the inbox and not committed yet: enough for a large group commit, bounded in memory. */
+const MAX_REPORTS_IN_FLIGHT = 256;
+const INBOX_EXPIRES_MS = 5_000;
+const TELL_TIMEOUT_MS = 5_000;
+const PLAN_TIMEOUT_MS = 30_000;
+const CHECK_EVERY_MS = 5_000;
+/** An executor that has been silent for so long is lost, and with it what it held. */
+const LOST_AFTER_MS = 5 * 60_000;
+
+/** Documents of plugins, by plugin. */
+export interface PluginDocuments {
+  handle(plugin: string, request: StoreRequestV1): Promise<StoreAnswerV1>;
+}
+
+/** Keeps declarations for the next start. */
+export interface DeclarationKeeper {
+  keep(declaration: ManifestV1['declaration']): Promise<void>;
+}
+
+export interface GatewayBusOptions {
+  bus: MessageBus;
+  clock: Clock;
+  engine: Engine;
+  registry: PluginRegistry;
+  dispatcher: TokenDispatcher;
+  secrets: SecretBox;
+  documents: PluginDocuments;
+  keeper: DeclarationKeeper;
+  log: PluginLog;
+}
+
+/**
+ * The gateway's end of the protocol: what executors say is parsed here and put to the engine; the plugin is always the subject's. What
+ * does not parse is dropped with a line in the log, because nobody who keeps to the protocol sends it.
+ */
+export class GatewayBus {
+  readonly #options: GatewayBusOptions;
+  readonly #abort = new AbortController();
+  #inFlight = 0;
+  #roomForReports: (() => void) | undefined;
+  #stopChecks: (() => void) | undefined;
+  #inboxLoop: Promise<void> = Promise.resolve();
+
+  constructor(options: GatewayBusOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { bus } = this.#options;
+    await bus.ensureWorkQueue(workQueues.inbox(SHARD));
+    bus.subscribe(subjects.claim(SHARD, '*'), (message, { subject }) => this.#onClaim(message, pluginOfSubject(subject)));
+    bus.subscribe(subjects.output(SHARD, '*'), (message, { subject }) => this.#onOutput(message, pluginOfSubject(subject)));
+    bus.subscribe(subjects.heartbeat('*', '*'), (message, { subject }) => this.#onHeartbeat(message, pluginOfSubject(subject)));
+    bus.subscribe(subjects.store('*'), (message, { subject }) => this.#onStore(message, pluginOfSubject(subject)));
+    bus.onReconnect(() => void this.#onReconnect());
+    this.#inboxLoop = this.#readInbox();
+    this.#checkLater();
+  }
+
+  /** Takes no more messages; what was taken is answered. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#stopChecks?.();
+    await this.#inboxLoop;
+  }
+
+  /** For the engine's outbox: tells an executor something. Confirmations may be lost, events must be received. */
+  async tell(plugin: string, executor: string, message: ExecutorMessage): Promise<boolean> {
+    const { bus } = this.#options;
+    const subject = subjects.executor(plugin, executor);
+    try {
+      if (message.type !== 'step.event') {
+        bus.publish(subject, message);
+        return true;
+      }
+      await bus.request(subject, message, { timeoutMs: TELL_TIMEOUT_MS });
+      return true;
+    } catch (error) {
+      this.#options.log.debug('an executor could not be told', { executor, type: message.type, reason: messageOf(error) });
+      return false;
+    }
+  }
+
+  /** For the engine's outbox: asks an executor for a plan. @throws UnavailableError when none answers. */
+  async askPlan(declaration: ActionDeclaration, input: JsonObject): Promise<{ nodes: PlanNode[] } | { error: StepErrorV1 }> {
+    const request = { type: 'plan', version: 1, action: declaration.name, actionVersion: declaration.version, input };
+    const answer = await this.#options.bus.request(subjects.plan(pluginOf(declaration.name)), request, { timeoutMs: PLAN_TIMEOUT_MS });
+    const { nodes, error } = PlanAnswerV1.parse(answer);
+    if (error !== undefined) {
+      return { error };
+    }
+    return { nodes: nodes ?? [] };
+  }
+
+  async #onClaim(message: unknown, plugin: string): Promise<ClaimAnswerV1 | undefined> {
+    const request = this.#parse(ClaimRequestV1, message, plugin);
+    if (request === undefined) {
+      return undefined;
+    }
+    this.#options.dispatcher.claimed(plugin, request.claims);
+    const decided = await this.#options.engine.claim(plugin, request);
+    const answers = await Promise.all(decided.map((answer) => this.#withSecrets(answer, request)));
+    return { type: 'claim.answer', version: 1, answers };
+  }
+
+  async #withSecrets(answer: SealedGrant | RefusalV1, request: ClaimRequestV1): Promise<GrantV1 | RefusalV1> {
+    if (answer.result === 'refused') {
+      return answer;
+    }
+    const { sealedSecrets, secretKeys: _, ...grant } = answer;
+    if (sealedSecrets === null || request.publicKey === undefined) {
+      return grant;
+    }
+    try {
+      return { ...grant, secrets: await this.#options.secrets.reseal(sealedSecrets, grant.plan, request.publicKey) };
+    } catch (error) {
+      this.#options.log.error('the secrets of a job cannot be opened', { plan: grant.plan, reason: messageOf(error) });
+      return grant;
+    }
+  }
+
+  async #onOutput(message: unknown, plugin: string): Promise<void> {
+    const output = this.#parse(OutputV1, message, plugin);
+    if (output !== undefined) {
+      await this.#options.engine.output(plugin, output).catch((error: unknown) => {
+        // The executor sends it again, since it is not told that it is stored.
+        this.#options.log.warn('output could not be stored yet', { plugin, reason: messageOf(error) });
+      });
+    }
+  }
+
+  async #onHeartbeat(message: unknown, plugin: string): Promise<ManifestAnswerV1 | HeartbeatAnswerV1 | undefined> {
+    if (isTyped(message, 'manifest')) {
+      const manifest = this.#parse(ManifestV1, message, plugin);
+      return manifest === undefined
+        ? { type: 'manifest.answer', version: 1, accepted: false, reason: 'the manifest does not fit its schema; see the log of the gateway' }
+        : this.#onManifest(manifest, plugin);
+    }
+    const heartbeat = this.#parse(HeartbeatV1, message, plugin);
+    if (heartbeat === undefined) {
+      return undefined;
+    }
+    const { registry, dispatcher, engine } = this.#options;
+    const isKnown = registry.heard(heartbeat, plugin);
+    dispatcher.slotsChanged(plugin);
+    await engine.remind(heartbeat.held);
+    return { type: 'heartbeat.answer', version: 1, announce: !isKnown };
+  }
+
+  async #onManifest(manifest: ManifestV1, plugin: string): Promise<ManifestAnswerV1> {
+    const { registry, bus, dispatcher, engine, keeper, log } = this.#options;
+    const reason = registry.announce(manifest, plugin);
+    if (reason !== undefined) {
+      log.warn('a manifest was refused', { plugin, executor: manifest.executor, reason });
+      return { type: 'manifest.answer', version: 1, accepted: false, reason };
+    }
+    for (const queue of new Set(manifest.declaration.actions.map((action) => action.queue))) {
+      await bus.ensureWorkQueue(workQueues.steps(plugin, queue));
+    }
+    await keeper.keep(manifest.declaration);
+    const lost = await engine.executorLost(plugin, manifest.executor, (startId) => startId !== manifest.startId);
+    if (lost > 0) {
+      log.warn('an executor was restarted; what it held is lost', { plugin, executor: manifest.executor, steps: lost });
+    }
+    const health = manifest.health.state === 'running' ? {} : { reason: manifest.health.reason };
+    log.info(`executor ${manifest.executor} of ${plugin} is ${manifest.health.state}`, { slots: manifest.slots, ...health });
+    dispatcher.slotsChanged(plugin);
+    return { type: 'manifest.answer', version: 1, accepted: true };
+  }
+
+  async #onStore(message: unknown, plugin: string): Promise<StoreAnswerV1 | undefined> {
+    const request = this.#parse(StoreRequestV1, message, plugin);
+    return request === undefined ? undefined : this.#options.documents.handle(plugin, request);
+  }
+
+  async #onReconnect(): Promise<void> {
+    const { bus, dispatcher, engine, registry, log } = this.#options;
+    try {
+      await bus.ensureWorkQueue(workQueues.inbox(SHARD));
+      for (const declaration of registry.declarations()) {
+        for (const queue of new Set(declaration.actions.map((action) => action.queue))) {
+          if (!declaration.actions.some((action) => registry.isLocal(action.name))) {
+            await bus.ensureWorkQueue(workQueues.steps(declaration.plugin, queue));
+          }
+        }
+      }
+      dispatcher.republish(engine.readyTokens(), { isBusNew: true });
+    } catch (error) {
+      log.warn('the work queues could not be made after a reconnect; the next check tries again', { reason: messageOf(error) });
+    }
+  }
+
+  /** One after the other in order, many at once in flight: what arrives in one turn of the event loop is committed together. */
+  async #readInbox(): Promise<void> {
+    const reader = this.#options.bus.reader(workQueues.inbox(SHARD));
+    const { signal } = this.#abort;
+    while (!signal.aborted) {
+      try {
+        if (this.#inFlight >= MAX_REPORTS_IN_FLIGHT) {
+          await new Promise<void>((resolve) => {
+            this.#roomForReports = resolve;
+          });
+        }
+        const delivery = await reader.next({ expiresMs: INBOX_EXPIRES_MS, signal });
+        if (delivery !== null) {
+          this.#inFlight += 1;
+          void this.#onReport(delivery).finally(() => {
+            this.#inFlight -= 1;
+            this.#roomForReports?.();
+            this.#roomForReports = undefined;
+          });
+        }
+      } catch (error) {
+        if (!signal.aborted) {
+          this.#options.log.warn('the inbox cannot be read; trying again', { reason: messageOf(error) });
+          await this.#pause(1_000);
+        }
+      }
+    }
+  }
+
+  async #onReport(delivery: Delivery): Promise<void> {
+    const plugin = pluginOfSubject(delivery.subject);
+    const report = this.#parse(ReportV1, delivery.message, plugin);
+    if (report === undefined) {
+      delivery.discard('it does not fit the schema of reports');
+      return;
+    }
+    try {
+      await this.#options.engine.report(plugin, report);
+      delivery.ack();
+    } catch (error) {
+      this.#options.log.warn('a report could not be applied yet', { plugin, reason: messageOf(error) });
+      delivery.retry(1_000);
+    }
+  }
+
+  #checkLater(): void {
+    const { clock } = this.#options;
+    this.#stopChecks = clock.at(clock.now() + CHECK_EVERY_MS, () => {
+      void this.#check().finally(() => {
+        if (!this.#abort.signal.aborted) {
+          this.#checkLater();
+        }
+      });
+    });
+  }
+
+  /** What repeats so that nothing that was lost stays lost: tokens that nobody claimed, executors that fell silent. */
+  async #check(): Promise<void> {
+    const { engine, dispatcher, registry, bus, log } = this.#options;
+    try {
+      if (bus.isConnected) {
+        dispatcher.republish(engine.readyTokens(), { isBusNew: false });
+      }
+      for (const gone of registry.forgetSilent(LOST_AFTER_MS)) {
+        const steps = await engine.executorLost(gone.plugin, gone.executor, (startId) => startId === gone.startId);
+        log.warn('an executor has been silent for too long and is given up', { plugin: gone.plugin, executor: gone.executor, steps });
+      }
+    } catch (error) {
+      log.warn('a check of the bus failed', { reason: messageOf(error) });
+    }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { clock } = this.#options;
+    await new Promise<void>((resolve) => {
+      clock.at(clock.now() + ms, resolve);
+    });
+  }
+
+  #parse<T>(schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error } }, message: unknown, plugin: string): T | undefined {
+    const parsed = schema.safeParse(message);
+    if (parsed.success) {
+      return parsed.data;
+    }
+    this.#options.log.warn('a message was dropped: it does not fit its schema', { plugin, problem: parsed.error.message.slice(0, 500) });
+    return undefined;
+  }
+}
+
+function isTyped(message: unknown, type: string): boolean {
+  return typeof message === 'object' && message !== null && 'type' in message && message.type === type;
+}

@@ -1,0 +1,118 @@
+import { InvalidInputError, NotFoundError, type JsonObject, type JsonValue } from '@dynflow/kernel';
+import type { Engine } from '@dynflow/engine';
+import { UnknownActionError } from '@dynflow/engine';
+import type { FeatureStatus, GatewayApi, OperationStatus, PlanResult, PlanState, PlanView, TriggerRequest } from '@dynflow/plugin';
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import type { PluginRegistry } from './registry/plugin-registry.js';
+import type { SecretBox } from './secrets/secret-box.js';
+
+/** Reads plans as they were committed. */
+export interface PlanViews {
+  plans(ids: readonly string[]): Promise<PlanView[]>;
+  states(ids: readonly string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>>;
+  count(state?: string): Promise<number>;
+}
+
+/** What the gateway offers to its plugins and to its own API: the engine, the registry and the views in one place. */
+export class GatewayService implements GatewayApi {
+  readonly version: string;
+  readonly #engine: Engine;
+  readonly #registry: PluginRegistry;
+  readonly #views: PlanViews;
+  readonly #secrets: SecretBox;
+  readonly #ajv = new Ajv2020({ strict: false, allErrors: false });
+  readonly #validators = new WeakMap<JsonObject, ValidateFunction>();
+
+  constructor(options: { version: string; engine: Engine; registry: PluginRegistry; views: PlanViews; secrets: SecretBox }) {
+    this.version = options.version;
+    this.#engine = options.engine;
+    this.#registry = options.registry;
+    this.#views = options.views;
+    this.#secrets = options.secrets;
+  }
+
+  trigger(request: TriggerRequest): ReturnType<GatewayApi['trigger']> {
+    return this.#engine.trigger(request);
+  }
+
+  seal(action: string, input: JsonObject, plan: string): ReturnType<GatewayApi['seal']> {
+    return this.#secrets.sealInput(input, this.#declarationOf(action).secrets, plan);
+  }
+
+  async cancel(plan: string, options: { force?: boolean } = {}): Promise<{ canceledSteps: number }> {
+    const told = await this.#engine.cancel(plan, options);
+    if (told === null && !(await this.#views.states([plan])).has(plan)) {
+      throw new NotFoundError('DYN_PLAN_NOT_FOUND', `there is no task ${plan}`);
+    }
+    return { canceledSteps: told ?? 0 };
+  }
+
+  async sendEvent(plan: string, step: number, data: JsonValue): Promise<void> {
+    const isTaken = await this.#engine.sendEvent(plan, step, data);
+    if (isTaken) {
+      return;
+    }
+    const [view] = await this.#views.plans([plan]);
+    if (view === undefined || !view.stepIds.includes(step)) {
+      throw new NotFoundError('DYN_STEP_NOT_FOUND', `the task ${plan} has no step ${step}`);
+    }
+  }
+
+  plans(ids: string[]): Promise<PlanView[]> {
+    return this.#views.plans(ids);
+  }
+
+  states(ids: string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>> {
+    return this.#views.states(ids);
+  }
+
+  count(state?: string): Promise<number> {
+    return this.#views.count(state);
+  }
+
+  operations(): OperationStatus[] {
+    return this.#registry.operations();
+  }
+
+  features(): FeatureStatus[] {
+    return this.#registry.features();
+  }
+
+  resolveAction(name: string): string | undefined {
+    return this.#registry.resolveAction(name);
+  }
+
+  checkInput(action: string, input: JsonObject, field: string): void {
+    const { inputSchema } = this.#declarationOf(action);
+    const validate = this.#validators.get(inputSchema) ?? this.#ajv.compile(inputSchema);
+    this.#validators.set(inputSchema, validate);
+    if (!validate(input)) {
+      const [error] = validate.errors ?? [];
+      throw inputError(error, field);
+    }
+  }
+
+  #declarationOf(action: string): { secrets: string[]; inputSchema: JsonObject } {
+    const declaration = this.#registry.declarationOf(action);
+    if (declaration === undefined) {
+      throw new UnknownActionError(action);
+    }
+    return declaration;
+  }
+}
+
+/** One fault of a JSON Schema check as our errors say it: the field's whole path and what was expected there, never the value. */
+function inputError(error: ErrorObject | undefined, at: string): InvalidInputError {
+  const path = (error?.instancePath ?? '').split('/').slice(1).map(unescapePointer);
+  if (error?.keyword === 'required') {
+    const missing = [at, ...path, String(error.params['missingProperty'])].join('.');
+    return new InvalidInputError(missing, `${missing}: this field is required and missing`);
+  }
+  const field = [at, ...path].join('.');
+  const allowed = error?.keyword === 'enum' ? ` (${(error.params['allowedValues'] as unknown[]).map(String).join(', ')})` : '';
+  return new InvalidInputError(field, `${field}: ${error?.message ?? 'does not fit'}${allowed}`);
+}
+
+function unescapePointer(token: string): string {
+  return token.replaceAll('~1', '/').replaceAll('~0', '~');
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+import { ConfigError, createLog, loadGatewayConfig, printConfig, settingsHelp, type Log } from '@dynflow/platform';
+import { Command } from 'commander';
+import { loadPlugin } from './load-plugin.js';
+import { startGateway, type RunningGateway } from './start-gateway.js';
+import { VERSION } from './version.js';
+
+const program = new Command('dynflow_api')
+  .description('HTTP API to a durable workflow engine with Dynflow’s model; runs jobs of Foreman over SSH.')
+  .version(VERSION)
+  .option('--print-config', 'print every setting with its value and where it comes from, secrets hidden, and exit')
+  .option('--json', 'with --print-config: as JSON')
+  .addHelpText('after', () => `\n${settingsHelp('gateway')}`);
+
+await run(program.parse().opts());
+
+async function run(options: { printConfig?: boolean; json?: boolean }): Promise<void> {
+  try {
+    const { config, plugins, entries, notes } = await loadGatewayConfig({ loadPlugin });
+    if (options.printConfig === true) {
+      process.stdout.write(printConfig(entries, { json: options.json ?? false }));
+      return;
+    }
+    const log = createLog(config.log);
+    notes.forEach((note) => log.warn(note));
+    stopOnSignals(await startGateway({ config, plugins, log }), log);
+  } catch (error) {
+    process.stderr.write(`${refusal(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+/** Why the service does not start, in words of its user. */
+function refusal(error: unknown): string {
+  if (error instanceof ConfigError) {
+    return error.message;
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return `dynflow_api: ${error.message}. Another program listens there; stop it, or set DYNFLOW_PORT to another port.`;
+  }
+  return `dynflow_api: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** The first signal lets running jobs end (DYNFLOW_DRAIN_LIMIT), the second ends at once. */
+function stopOnSignals(gateway: RunningGateway, log: Log): void {
+  let isStopping = false;
+  const stop = (signal: string): void => {
+    if (isStopping) {
+      log.warn(`${signal} again: ending at once`);
+      process.exit(1);
+    }
+    isStopping = true;
+    log.info(`${signal}: taking no more work, waiting for what runs; once more ends at once`);
+    void gateway.stop().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}

@@ -1,0 +1,222 @@
+import { CONTRACTS, type ActionDeclaration, type HeartbeatV1, type ManifestV1, type PluginDeclaration } from '@dynflow/contracts';
+import type { ActionCatalogue } from '@dynflow/engine';
+import type { Clock } from '@dynflow/kernel';
+import type { FeatureStatus, OperationStatus } from '@dynflow/plugin';
+
+/** An executor as it last spoke. */
+interface KnownExecutor {
+  manifest: ManifestV1;
+  lastSeenMs: number;
+  isDraining: boolean;
+}
+
+interface KnownPlugin {
+  declaration: PluginDeclaration;
+  readonly isLocal: boolean;
+  readonly executors: Map<string, KnownExecutor>;
+  /** When an executor of it was last able to work; for stored declarations, when this process learned of them. */
+  lastAliveMs: number;
+}
+
+/** Times after which silence means something. */
+export interface RegistryTuning {
+  /** Silent for so long, an executor gets no new work and its plugin may be away. */
+  suspectAfterMs: number;
+  /** A plugin away for so long is no longer advertised. */
+  awayGraceMs: number;
+}
+
+export const DEFAULT_REGISTRY_TUNING: RegistryTuning = { suspectAfterMs: 30_000, awayGraceMs: 15 * 60_000 };
+
+/**
+ * What can be run here, and by whom. Everything that the service advertises comes from this and nothing else: manifests that executors
+ * announced, declarations of plugins that are loaded into the gateway, and declarations kept from before a restart.
+ */
+export class PluginRegistry implements ActionCatalogue {
+  readonly #clock: Clock;
+  readonly #tuning: RegistryTuning;
+  readonly #plugins = new Map<string, KnownPlugin>();
+  readonly #actions = new Map<string, ActionDeclaration>();
+
+  constructor(clock: Clock, tuning: RegistryTuning = DEFAULT_REGISTRY_TUNING) {
+    this.#clock = clock;
+    this.#tuning = tuning;
+  }
+
+  /** A plugin that is loaded into the gateway: alive as long as the gateway. */
+  addLocal(declaration: PluginDeclaration): void {
+    this.#put(declaration, true);
+  }
+
+  /** A declaration kept from an earlier start: its plugin is away until an executor speaks. */
+  addStored(declaration: PluginDeclaration): void {
+    if (!this.#plugins.has(declaration.plugin)) {
+      this.#put(declaration, false);
+    }
+  }
+
+  /** @returns why the manifest is refused, or undefined if it is taken. */
+  announce(manifest: ManifestV1, plugin: string): string | undefined {
+    const { declaration } = manifest;
+    if (declaration.plugin !== plugin) {
+      return `the manifest is of "${declaration.plugin}" but came on a subject of "${plugin}"`;
+    }
+    if (manifest.contracts.min > CONTRACTS.max || manifest.contracts.max < CONTRACTS.min) {
+      const theirs = `${manifest.contracts.min} to ${manifest.contracts.max}`;
+      return `this gateway speaks versions ${CONTRACTS.min} to ${CONTRACTS.max} of the messages, the executor ${theirs}: upgrade the older one`;
+    }
+    const known = this.#plugins.get(plugin);
+    if (known?.isLocal === true) {
+      return `the plugin "${plugin}" is loaded into the gateway itself`;
+    }
+    const foreign = declaration.actions.find((action) => !action.name.startsWith(`${plugin}.`));
+    if (foreign !== undefined) {
+      return `the action "${foreign.name}" does not begin with "${plugin}."`;
+    }
+    const entry = this.#put(declaration, false);
+    entry.executors.set(manifest.executor, { manifest, lastSeenMs: this.#clock.now(), isDraining: false });
+    if (manifest.health.state === 'running') {
+      entry.lastAliveMs = this.#clock.now();
+    }
+    return undefined;
+  }
+
+  /** @returns false if the executor is not known (any more) and has to announce itself. */
+  heard(heartbeat: HeartbeatV1, plugin: string): boolean {
+    const executor = this.#plugins.get(plugin)?.executors.get(heartbeat.executor);
+    if (executor === undefined || executor.manifest.startId !== heartbeat.startId) {
+      return false;
+    }
+    executor.lastSeenMs = this.#clock.now();
+    executor.isDraining = heartbeat.draining;
+    const plugins = this.#plugins.get(plugin);
+    if (plugins !== undefined && executor.manifest.health.state === 'running') {
+      plugins.lastAliveMs = executor.lastSeenMs;
+    }
+    return true;
+  }
+
+  /** Forgets executors that have been silent for so long. @returns them. */
+  forgetSilent(silentMs: number): { plugin: string; executor: string; startId: string }[] {
+    const gone = [];
+    for (const [plugin, known] of this.#plugins) {
+      for (const [id, executor] of known.executors) {
+        if (this.#clock.now() - executor.lastSeenMs > silentMs) {
+          known.executors.delete(id);
+          gone.push({ plugin, executor: id, startId: executor.manifest.startId });
+        }
+      }
+    }
+    return gone;
+  }
+
+  /** Start id under which an executor is known, if it is. */
+  startIdOf(plugin: string, executor: string): string | undefined {
+    return this.#plugins.get(plugin)?.executors.get(executor)?.manifest.startId;
+  }
+
+  /** Slots of all executors of the plugin that take work now. */
+  slotsOf(plugin: string): number {
+    let slots = 0;
+    for (const executor of this.#plugins.get(plugin)?.executors.values() ?? []) {
+      if (this.#takesWork(executor)) {
+        slots += executor.manifest.slots;
+      }
+    }
+    return slots;
+  }
+
+  declarationOf(action: string, version?: number): ActionDeclaration | undefined {
+    const declaration = this.#actions.get(action);
+    return version === undefined || declaration?.version === version ? declaration : undefined;
+  }
+
+  isLocal(action: string): boolean {
+    return this.#plugins.get(action.slice(0, action.indexOf('.')))?.isLocal ?? false;
+  }
+
+  /** The full name behind a name of any time. */
+  resolveAction(name: string): string | undefined {
+    if (this.#actions.has(name)) {
+      return name;
+    }
+    for (const { declaration } of this.#plugins.values()) {
+      const { [name]: action } = declaration.aliases;
+      if (action !== undefined && this.#actions.has(action)) {
+        return action;
+      }
+    }
+    return undefined;
+  }
+
+  declarations(): PluginDeclaration[] {
+    return [...this.#plugins.values()].map((known) => known.declaration);
+  }
+
+  operations(): OperationStatus[] {
+    return [...this.#plugins.values()].flatMap((known) =>
+      known.declaration.operations.map((operation) => ({
+        ...operation,
+        plugin: known.declaration.plugin,
+        ...this.#availabilityOf(known),
+      })),
+    );
+  }
+
+  features(): FeatureStatus[] {
+    return [...this.#plugins.values()].flatMap((known) =>
+      known.declaration.features.map((feature) => {
+        const { availability, reason } = this.#availabilityOf(known);
+        return {
+          ...feature,
+          plugin: known.declaration.plugin,
+          pluginVersion: known.declaration.pluginVersion,
+          availability,
+          reason,
+          health: availability === 'broken' ? { state: 'broken', reason: reason ?? 'unknown' } : { state: 'running' },
+        };
+      }),
+    );
+  }
+
+  #availabilityOf(known: KnownPlugin): { availability: OperationStatus['availability']; reason: string | null } {
+    if (known.isLocal) {
+      return { availability: 'alive', reason: null };
+    }
+    const executors = [...known.executors.values()];
+    if (executors.some((executor) => this.#takesWork(executor))) {
+      return { availability: 'alive', reason: null };
+    }
+    const { plugin } = known.declaration;
+    const broken = executors.find((executor) => this.#isHeard(executor) && executor.manifest.health.state === 'broken');
+    if (broken?.manifest.health.state === 'broken') {
+      return { availability: 'broken', reason: broken.manifest.health.reason };
+    }
+    const awayMs = this.#clock.now() - known.lastAliveMs;
+    return awayMs > this.#tuning.awayGraceMs
+      ? { availability: 'broken', reason: `no executor of ${plugin} has been heard for ${Math.round(awayMs / 60_000)} minutes` }
+      : { availability: 'away', reason: `no executor of ${plugin} is there at the moment; launches wait for one` };
+  }
+
+  #takesWork(executor: KnownExecutor): boolean {
+    return this.#isHeard(executor) && !executor.isDraining && executor.manifest.health.state === 'running';
+  }
+
+  #isHeard(executor: KnownExecutor): boolean {
+    return this.#clock.now() - executor.lastSeenMs <= this.#tuning.suspectAfterMs;
+  }
+
+  #put(declaration: PluginDeclaration, isLocal: boolean): KnownPlugin {
+    const known = this.#plugins.get(declaration.plugin);
+    for (const action of declaration.actions) {
+      this.#actions.set(action.name, action);
+    }
+    if (known !== undefined) {
+      known.declaration = declaration;
+      return known;
+    }
+    const entry: KnownPlugin = { declaration, isLocal, executors: new Map(), lastAliveMs: this.#clock.now() };
+    this.#plugins.set(declaration.plugin, entry);
+    return entry;
+  }
+}
