@@ -6,7 +6,7 @@ describe('Utf8Stream', () => {
   it('gives the same text however the bytes are cut', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.array(fc.nat(40), { maxLength: 12 }), (text, cuts) => {
-        const bytes = Buffer.from(text.toWellFormed());
+        const bytes = Buffer.from(text);
         const stream = new Utf8Stream();
         let at = 0;
         let result = '';
@@ -15,7 +15,7 @@ describe('Utf8Stream', () => {
           at += length;
         }
         result += stream.write(bytes.subarray(at)) + stream.end();
-        expect(result).toBe(text.toWellFormed());
+        expect(result).toBe(text);
       }),
     );
   });

@@ -250,7 +250,6 @@ describe('a server with other rules', () => {
     [
       'the key and then keyboard-interactive',
       ['UsePAM yes', 'KbdInteractiveAuthentication yes', 'AuthenticationMethods publickey,keyboard-interactive'],
-      true,
     ],
   ] as const)('lets in with %s', async (_name, config) => {
     const server = await startSshd({ account: { password: PASSWORD }, config });
