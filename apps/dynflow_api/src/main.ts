@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { ConfigError, createLog, loadGatewayConfig, printConfig, settingsHelp, type Log } from '@dynflow/platform';
+import { ConfigError, createLog, loadGatewayConfig, printConfig, settingsHelp, stopOnSignals } from '@dynflow/platform';
 import { Command } from 'commander';
 import { loadPlugin } from './load-plugin.js';
-import { startGateway, type RunningGateway } from './start-gateway.js';
+import { startGateway } from './start-gateway.js';
 import { VERSION } from './version.js';
 
 const program = new Command('dynflow_api')
@@ -23,7 +23,8 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     }
     const log = createLog(config.log);
     notes.forEach((note) => log.warn(note));
-    stopOnSignals(await startGateway({ config, plugins, log }), log);
+    const gateway = await startGateway({ config, plugins, log });
+    stopOnSignals({ log, stop: () => gateway.stop() });
   } catch (error) {
     process.stderr.write(`${refusal(error)}\n`);
     process.exitCode = 1;
@@ -39,23 +40,4 @@ function refusal(error: unknown): string {
     return `dynflow_api: ${error.message}. Another program listens there; stop it, or set DYNFLOW_PORT to another port.`;
   }
   return `dynflow_api: ${error instanceof Error ? error.message : String(error)}`;
-}
-
-/** The first signal lets running jobs end (DYNFLOW_DRAIN_LIMIT), the second ends at once. */
-function stopOnSignals(gateway: RunningGateway, log: Log): void {
-  let isStopping = false;
-  const stop = (signal: string): void => {
-    if (isStopping) {
-      log.warn(`${signal} again: ending at once`);
-      process.exit(1);
-    }
-    isStopping = true;
-    log.info(`${signal}: taking no more work, waiting for what runs; once more ends at once`);
-    void gateway.stop().then(
-      () => process.exit(0),
-      () => process.exit(1),
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
 }
