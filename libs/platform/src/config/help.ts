@@ -27,7 +27,7 @@ export function settingsMarkdown(): string {
           key,
           programs,
           defaultCell(setting),
-          `${setting.help} Expects ${setting.kind.expects}.`,
+          withCode(`${setting.help} Expects ${setting.kind.expects}.`),
           code(setting.example),
         );
       });
@@ -52,7 +52,7 @@ function lines(variable: string, setting: Setting<unknown>): string[] {
 }
 
 function defaultCell(setting: Setting<unknown>): string {
-  return setting.default === null ? (setting.defaultNote ?? nothing) : code(setting.default);
+  return setting.default === null ? withCode(setting.defaultNote ?? nothing) : code(setting.default);
 }
 
 function heading(...cells: string[]): string[] {
@@ -65,4 +65,8 @@ function row(...cells: string[]): string {
 
 function code(text: string): string {
   return `\`${text}\``;
+}
+
+function withCode(text: string): string {
+  return text.replaceAll(/DYNFLOW_[A-Z_]+/g, code);
 }

@@ -48,7 +48,12 @@ function checkServer(values: ReadValues, written: ReadonlyMap<SettingName, Writt
       ...(isOpen ? [fault('listen', 'needs DYNFLOW_SSL_CERT and DYNFLOW_SSL_KEY, because it is not a loopback address', listen)] : []),
       ...tls.faults,
     ],
-    notes: tls.notes,
+    notes: [
+      ...tls.notes,
+      ...(hasTls && !written.has('sslCa')
+        ? ['DYNFLOW_SSL_CA is not set: no client certificate can be trusted, so routes that need one refuse everybody']
+        : []),
+    ],
   };
 }
 
