@@ -7,6 +7,7 @@ import { BusDocumentStore } from './bus-document-store.js';
 import type { ExecutorEnvironment } from './executor-environment.js';
 import { ExecutorTransport } from './executor-transport.js';
 import { ExecutorModule } from './executor.module.js';
+import { nestLogOver } from './nest-log.js';
 import { PluginHost } from './plugin-host.js';
 import type { Heart } from './protocol/heart.js';
 import { randomIds, systemClock } from './system-clock.js';
@@ -66,7 +67,11 @@ export async function startExecutor(options: ExecutorOptions): Promise<RunningEx
   const store = new BusDocumentStore(environment);
   const host = new PluginHost(options.plugin, options.settings, store, options.log);
   const transport = new ExecutorTransport(environment, host, store, options.heart?.(environment));
-  const app = await NestFactory.createMicroservice(ExecutorModule.forPlugin(host), { strategy: transport, abortOnError: false, logger: false });
+  const app = await NestFactory.createMicroservice(ExecutorModule.forPlugin(host), {
+    strategy: transport,
+    abortOnError: false,
+    logger: nestLogOver(options.log),
+  });
   await app.listen();
   return {
     announced: transport.announced,

@@ -1,4 +1,4 @@
-import { workQueues, type BusSubscription, type InProcessBus } from '@dynflow/bus';
+import { workQueues, type BusSubscription, type MessageBus } from '@dynflow/bus';
 import {
   ClaimRequestV1,
   HeartbeatV1,
@@ -48,7 +48,7 @@ export class ScriptedOwner {
   #heartbeatSubscription: BusSubscription | undefined;
 
   constructor(
-    readonly bus: InProcessBus,
+    readonly bus: MessageBus,
     readonly plugin: string,
     private readonly action: string,
   ) {}

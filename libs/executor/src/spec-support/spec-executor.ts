@@ -1,5 +1,4 @@
-import { Logger } from '@nestjs/common';
-import { InProcessBus } from '@dynflow/bus';
+import { InProcessBus, type MessageBus } from '@dynflow/bus';
 import { definePlugin, type ActionDefinition, type PluginLog } from '@dynflow/plugin';
 import { z } from 'zod';
 import { onTestFinished } from 'vitest';
@@ -21,7 +20,7 @@ export class SpecLog implements PluginLog {
 }
 
 export interface SpecExecutor {
-  bus: InProcessBus;
+  bus: MessageBus;
   owner: ScriptedOwner;
   executor: RunningExecutor;
   log: SpecLog;
@@ -30,9 +29,8 @@ export interface SpecExecutor {
 /** An executor of a plugin with one action over an in-process bus, and the other side of it; stopped when the test ends. */
 export async function startSpecExecutor(
   action: Partial<ActionDefinition<z.ZodType, never>> & Pick<ActionDefinition, 'name'>,
-  options: Partial<Omit<ExecutorOptions, 'bus'>> & { bus?: InProcessBus; queues?: string[]; prepare?: (owner: ScriptedOwner) => void } = {},
+  options: Partial<ExecutorOptions> & { ownerBus?: MessageBus; queues?: string[]; prepare?: (owner: ScriptedOwner) => void } = {},
 ): Promise<SpecExecutor> {
-  Logger.overrideLogger(false);
   const bus = options.bus ?? new InProcessBus();
   const log = new SpecLog();
   const plugin =
@@ -43,7 +41,7 @@ export async function startSpecExecutor(
       settings: { section: 'spec', schema: z.object({}) },
       actions: [{ input: z.object({}).loose(), ...action }],
     });
-  const owner = new ScriptedOwner(bus, plugin.name, action.name);
+  const owner = new ScriptedOwner(options.ownerBus ?? bus, plugin.name, action.name);
   await owner.open(options.queues);
   options.prepare?.(owner);
   const executor = await startExecutor({
