@@ -5,6 +5,8 @@ import { loadPlugin } from './load-plugin.js';
 import { startGateway } from './start-gateway.js';
 import { VERSION } from './version.js';
 
+const CLOSING_MS = 10_000;
+
 const program = new Command('dynflow_api')
   .description('HTTP API to a durable workflow engine with Dynflow’s model; runs jobs of Foreman over SSH.')
   .version(VERSION)
@@ -24,7 +26,8 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     const log = createLog(config.log);
     notes.forEach((note) => log.warn(note));
     const gateway = await startGateway({ config, plugins, log });
-    stopOnSignals({ log, stop: () => gateway.stop() });
+    // The gateway ends its runs itself when their time is over; what is added is for closing.
+    stopOnSignals({ log, limitMs: config.executor.drainLimitMs + CLOSING_MS, stop: () => gateway.stop() });
   } catch (error) {
     process.stderr.write(`${refusal(error)}\n`);
     process.exitCode = 1;

@@ -5,6 +5,8 @@ import { ConfigError, createLog, loadExecutorConfig, printConfig, settingsHelp, 
 import { Command } from 'commander';
 import { plugin } from './plugin.js';
 
+const CLOSING_MS = 10_000;
+
 const program = new Command(plugin.name)
   .description('Executor that runs scripts on hosts over SSH. It needs nothing but NATS (DYNFLOW_NATS_URL) and its SSH key.')
   .version(plugin.version)
@@ -28,6 +30,8 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     const executor = await startExecutor({ plugin, settings: plugins[0]?.settings, bus, executorId: id, slots, site, log });
     stopOnSignals({
       log,
+      // The executor ends its runs itself when their time is over; what is added is for closing.
+      limitMs: drainLimitMs + CLOSING_MS,
       stop: async () => {
         await executor.stop({ limitMs: drainLimitMs });
         await bus.close();

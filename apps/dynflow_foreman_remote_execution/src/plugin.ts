@@ -1,10 +1,11 @@
 import { constants } from 'node:fs';
-import { access, readFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { definePlugin } from '@dynflow/plugin';
 import { StoredHostKeys } from './known-hosts.js';
 import { RunScript, ScriptRunner, type RemoteExecutionServices } from './script-runner.js';
 import { RemoteExecutionSettings } from './settings.js';
+import { readPublicKey } from './public-key.js';
 import { PrivateKeyFile } from './ssh/private-key.js';
 import { Ssh2Transport } from './ssh/ssh2-transport.js';
 
@@ -31,19 +32,17 @@ export const plugin = definePlugin({
       handle: async (_request, { settings }: RemoteExecutionServices) => ({
         status: 200,
         headers: { 'content-type': 'text/plain; charset=utf-8' },
-        body: await readFile(`${settings.ssh_identity_key_file}.pub`, 'utf8'),
+        body: await readPublicKey(settings.ssh_identity_key_file),
       }),
     },
   ],
   check: async (settings) => {
     const file = settings.ssh_identity_key_file;
-    for (const path of [file, `${file}.pub`]) {
-      try {
-        await access(path, constants.R_OK);
-      } catch {
-        const reason = `${path} cannot be read; it is the key for logins on hosts. Make one: ssh-keygen -t ed25519 -N '' -f ${file} (or set DYNFLOW_REMOTE_EXECUTION_SSH_IDENTITY_KEY_FILE)`;
-        return { state: 'broken', reason };
-      }
+    try {
+      await access(file, constants.R_OK);
+    } catch {
+      const reason = `${file} cannot be read; it is the key for logins on hosts. Make one: ssh-keygen -t ed25519 -N '' -f ${file} (or set DYNFLOW_REMOTE_EXECUTION_SSH_IDENTITY_KEY_FILE)`;
+      return { state: 'broken', reason };
     }
     return { state: 'running' };
   },
