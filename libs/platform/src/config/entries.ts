@@ -34,15 +34,18 @@ export function entriesOf(program: Program, { written }: Gathered, sections: rea
         plugin: null,
       };
     }),
+    // What a plugin shares with the service under one variable is in the table already.
     ...sections.flatMap(({ section, values }) =>
-      values.map(({ setting, value, source, from }): ConfigEntry => ({
-        variable: setting.variable,
-        fileKey: setting.fileKey,
-        value: visible(value, setting.isSecret),
-        source,
-        from: fromOf(from ?? undefined),
-        plugin: section.plugin,
-      })),
+      values
+        .filter(({ setting }) => !core.some((name) => variableOf(name) === setting.variable))
+        .map(({ setting, value, source, from }): ConfigEntry => ({
+          variable: setting.variable,
+          fileKey: setting.fileKey,
+          value: visible(value, setting.isSecret),
+          source,
+          from: fromOf(from ?? undefined),
+          plugin: section.plugin,
+        })),
     ),
   ];
 }

@@ -72,11 +72,19 @@ function writtenFor(name: SettingName, env: Environment, file: ReadonlyMap<strin
   if (text !== undefined) {
     return { value: text, source: 'environment' };
   }
-  const inFile = setting.isInFile === false ? null : (file.get(keyOf(name)) ?? null);
+  const inFile =
+    setting.isInFile === false ? null : (file.get(keyOf(name)) ?? (setting.isShared === true ? inSection(file, keyOf(name)) : null));
   if (inFile !== null) {
     return { value: plain(inFile), source: 'file' };
   }
   return setting.default === null ? undefined : { value: setting.default, source: 'default' };
+}
+
+/** `foreman_url` as `url` in the section `foreman`, where the plugin that shares it has its settings. */
+function inSection(file: ReadonlyMap<string, unknown>, key: string): unknown {
+  const [section = '', ...rest] = key.split('_');
+  const content = file.get(section);
+  return content instanceof Map ? ((content.get(rest.join('_')) as unknown) ?? null) : null;
 }
 
 /** Certificate and key fall back as a pair: one's own certificate with the server's key could never work. */

@@ -26,7 +26,10 @@ const remoteExecution: ConfigurablePlugin = {
 
 const tasks: ConfigurablePlugin = {
   name: 'dynflow_foreman_tasks',
-  settings: { section: 'foreman_tasks', schema: z.object({ foreman_url: z.url().optional(), callback_attempts: z.number().default(5) }) },
+  settings: {
+    section: 'foreman',
+    schema: z.object({ url: z.url().nullish(), ssl_ca: z.string().nullish(), callback_attempts: z.number().default(5) }),
+  },
 };
 
 let dir: string;
@@ -129,11 +132,25 @@ describe('the configuration of a gateway', () => {
     });
   });
 
-  it('gives a plugin the service’s own setting of the same name', async () => {
-    const { plugins, config } = await load({ DYNFLOW_FOREMAN_URL: 'https://foreman.example.com/sub/' });
+  it('shares with a plugin the settings that are named alike: one variable, one value, one line', async () => {
+    const ca = file('x');
+    await expect(faultsOf({ DYNFLOW_FOREMAN_URL: 'foreman', DYNFLOW_FOREMAN_CALLBACK_ATTEMPTS: '0x' })).resolves.toMatchObject([
+      { variable: 'DYNFLOW_FOREMAN_URL' },
+      { variable: 'DYNFLOW_FOREMAN_CALLBACK_ATTEMPTS', fileKey: 'foreman.callback_attempts' },
+    ]);
+    await expect(faultsOf({ DYNFLOW_SSL_CA: ca })).resolves.toMatchObject([{ variable: 'DYNFLOW_SSL_CA' }]);
 
-    expect(plugins[0]?.settings).toEqual({ foreman_url: 'https://foreman.example.com/sub/', callback_attempts: 5 });
+    const { plugins, config, entries } = await load({ DYNFLOW_FOREMAN_URL: 'https://foreman.example.com/sub/' });
+    expect(plugins[0]?.settings).toEqual({ url: 'https://foreman.example.com/sub/', callback_attempts: 5 });
     expect(config.foreman.url).toBe('https://foreman.example.com/sub');
+    expect(entries.filter(({ variable }) => variable === 'DYNFLOW_FOREMAN_URL')).toMatchObject([{ source: 'environment', plugin: null }]);
+  });
+
+  it.each(['foreman_url: https://f', 'foreman: {url: https://f}', ':foreman:\n  :url: https://f\n'])('reads %j', async (text) => {
+    const { plugins, config } = await load({ DYNFLOW_CONFIG: file(text) });
+
+    expect(config.foreman.url).toBe('https://f');
+    expect(plugins[0]?.settings).toMatchObject({ url: 'https://f' });
   });
 
   it('loads no plugin for an empty list, and only the local one in the thin shape', async () => {

@@ -2,7 +2,7 @@ import type { ConfigEntry } from './entries.js';
 
 /**
  * The configuration in force, secrets hidden: a table, or with `json` one JSON object by variable.
- * Ends without a line feed.
+ * Ends with a line feed.
  */
 export function printConfig(entries: readonly ConfigEntry[], { json = false }: { json?: boolean } = {}): string {
   if (json) {
@@ -10,18 +10,12 @@ export function printConfig(entries: readonly ConfigEntry[], { json = false }: {
       variable,
       { value, source, from, fileKey, plugin },
     ]);
-    return JSON.stringify(Object.fromEntries(byVariable), null, 2);
+    return `${JSON.stringify(Object.fromEntries(byVariable), null, 2)}\n`;
   }
   const rows = [['SETTING', 'VALUE', 'SOURCE'], ...entries.map((entry) => [entry.variable, valueText(entry), sourceText(entry)])];
   const widths = [0, 1].map((column) => Math.min(60, Math.max(...rows.map((row) => row[column]?.length ?? 0))));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '));
+  return lines.map((line) => `${line.trimEnd()}\n`).join('');
 }
 
 function valueText({ value }: ConfigEntry): string {

@@ -73,6 +73,11 @@ function writtenFor(
   core: ReadonlyMap<SettingName, Written>,
 ): Written | undefined {
   const shared = sharedWith(section, setting.name);
+  const inherited = shared === undefined ? undefined : core.get(shared);
+  if (shared !== undefined && variableOf(shared) === setting.variable) {
+    // One variable, one value: what the service read, fallbacks included.
+    return inherited === undefined ? undefined : { from: shared, ...inherited };
+  }
   const text = environmentText(env, setting.variable, setting.types.has('array'));
   if (text !== undefined) {
     return { value: fromText(setting, text), source: 'environment' };
@@ -81,7 +86,6 @@ function writtenFor(
   if (value !== null) {
     return { value: fromFile(setting, plain(value)), source: 'file' };
   }
-  const inherited = shared === undefined ? undefined : core.get(shared);
   return shared === undefined || inherited === undefined ? undefined : { from: shared, ...inherited };
 }
 

@@ -294,7 +294,7 @@ export function variableOf(name: SettingName): string {
 }
 
 /** Sections of plugins that come with this service: named in a file or environment, they are no mistake where the plugin is not loaded. */
-export const knownSections = ['remote_execution', 'ansible', 'salt'] as const;
+export const knownSections = ['foreman', 'remote_execution', 'ansible', 'salt'] as const;
 
 /** What other programs call it, for the suggestion beside "unknown". Keys of files; variables are looked up without their prefix. */
 export const namesElsewhere: Readonly<Record<string, SettingName>> = {

@@ -11,8 +11,8 @@ export interface SignalledProcess {
 export interface StopOnSignalsOptions {
   /** Ends the service: takes no new work, lets what runs end, closes. Called once. */
   stop: (signal: string) => Promise<void>;
-  /** How long it may take; then the process exits with 1. More than `stop` allows itself. */
-  limitMs: number;
+  /** How long it may take; then the process exits with 1. More than `stop` allows itself; a minute unless given. */
+  limitMs?: number;
   log: Log;
   process?: SignalledProcess;
 }
@@ -25,7 +25,7 @@ const signals = ['SIGTERM', 'SIGINT'] as const;
  *
  * @returns a function that takes the listeners away.
  */
-export function stopOnSignals({ stop, limitMs, log, process: target = process }: StopOnSignalsOptions): () => void {
+export function stopOnSignals({ stop, limitMs = 60_000, log, process: target = process }: StopOnSignalsOptions): () => void {
   let isStopping = false;
   const onSignal = (signal: string): void => {
     if (isStopping) {
