@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { declarationOf } from '@dynflow/plugin';
-import { MemoryDocumentStore, planOf, runAction, startAction } from '@dynflow/plugin/testing';
+import { MemoryDocumentStore, callRoute, planOf, runAction, startAction } from '@dynflow/plugin/testing';
 import { plugin } from './index.js';
 
 describe('the greeting', () => {
@@ -42,5 +42,10 @@ describe('the greeting', () => {
       features: [{ name: 'greeting', capabilities: ['polite'], settings: { salutation: 'Hello' } }],
       routes: [{ method: 'GET', path: '/greeting/salutation', access: 'open' }],
     });
+  });
+
+  it('tells over HTTP how people are greeted', async () => {
+    const answer = await callRoute(plugin, 'GET', '/greeting/salutation', { settings: { salutation: 'Moin' } });
+    expect(answer).toMatchObject({ status: 200, body: 'Moin' });
   });
 });

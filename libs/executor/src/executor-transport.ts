@@ -27,6 +27,9 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
   readonly #heart: Heart;
   readonly #subscriptions: BusSubscription[] = [];
   readonly #handlers = new Map<Pattern, MessageHandler>();
+  /** Resolved when what still runs was given up. */
+  readonly #abandoned: Promise<void>;
+  #abandon: () => void = () => undefined;
   #resolveAnnounced: () => void = () => undefined;
   #cancelRecheck: (() => void) | undefined;
   #state: 'new' | 'up' | 'draining' | 'closed' = 'new';
@@ -41,6 +44,9 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
     super();
     this.announced = new Promise((resolve) => {
       this.#resolveAnnounced = resolve;
+    });
+    this.#abandoned = new Promise((resolve) => {
+      this.#abandon = resolve;
     });
     this.#worker = new StepWorker(environment, host, store, async (grant, run) =>
       this.#call<InvocationOutcome>('step', grant, new StepContext(run)),
@@ -76,10 +82,13 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
 
   /**
    * Takes no more work and waits for what runs. After `limitMs` the runs are told to end by force, and those that still do not are
-   * reported as of unknown outcome.
+   * reported as of unknown outcome. Called again with a limit, it hurries on what the first call began.
    */
   async drain(options: { limitMs?: number } = {}): Promise<void> {
-    this.#drained ??= this.#drain(options);
+    this.#drained ??= this.#drain();
+    if (options.limitMs !== undefined) {
+      void this.#endWithin(options.limitMs);
+    }
     return this.#drained;
   }
 
@@ -151,8 +160,7 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
     }
   }
 
-  async #drain(options: { limitMs?: number }): Promise<void> {
-    const { clock, tuning, log } = this.environment;
+  async #drain(): Promise<void> {
     if (this.#state !== 'up') {
       return;
     }
@@ -160,25 +168,33 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
     this.#cancelRecheck?.();
     this.#worker.drain();
     this.#heart.beatNow();
-    const within = async (done: Promise<void>, ms: number): Promise<boolean> =>
-      new Promise((resolve) => {
-        const cancel = clock.at(clock.now() + ms, () => resolve(false));
-        void done.then(() => {
-          cancel();
-          resolve(true);
-        });
-      });
-    if (options.limitMs === undefined) {
-      await this.#worker.idle();
-    } else if (!(await within(this.#worker.idle(), options.limitMs))) {
-      log.warn('the limit for stopping is reached; what still runs is told to end', { limitMs: options.limitMs });
-      this.#worker.cancelAll();
-      if (!(await within(this.#worker.idle(), tuning.stopGraceMs))) {
-        this.#worker.abandonAll();
-      }
-    }
-    await within(this.#worker.applied(), tuning.stopGraceMs);
+    await Promise.race([this.#worker.idle(), this.#abandoned]);
+    await this.#within(this.#worker.applied(), this.environment.tuning.stopGraceMs);
     this.#heart.beatNow();
+  }
+
+  async #endWithin(limitMs: number): Promise<void> {
+    if (await this.#within(this.#worker.idle(), limitMs)) {
+      return;
+    }
+    this.environment.log.warn('the limit for stopping is reached; what still runs is told to end', { limitMs });
+    this.#worker.cancelAll();
+    if (!(await this.#within(this.#worker.idle(), this.environment.tuning.stopGraceMs))) {
+      this.#worker.abandonAll();
+      this.#abandon();
+    }
+  }
+
+  /** True when it was done in time. */
+  async #within(done: Promise<void>, ms: number): Promise<boolean> {
+    const { clock } = this.environment;
+    return new Promise((resolve) => {
+      const cancel = clock.at(clock.now() + ms, () => resolve(false));
+      void done.then(() => {
+        cancel();
+        resolve(true);
+      });
+    });
   }
 
   async #call<Answer>(pattern: Pattern, data: unknown, context: BaseRpcContext = new BaseRpcContext([])): Promise<Answer> {

@@ -1,4 +1,4 @@
-import { DynflowError, InvalidInputError, NotFoundError, UnavailableError, messageOf } from '@dynflow/kernel';
+import { messageOf } from '@dynflow/kernel';
 import {
   PlanNodeSchema,
   pluginOf,
@@ -11,7 +11,9 @@ import {
   type PluginHealth,
 } from '@dynflow/contracts';
 import {
+  answerRoute,
   declarationOf,
+  errorAnswer,
   invokeAction,
   parseActionInput,
   type ActionDefinition,
@@ -123,23 +125,10 @@ export class PluginHost {
 
   /** Answers a request for one of the plugin's routes. Never throws. */
   async http(request: HttpRequestV1): Promise<HttpAnswerV1> {
-    const route = this.plugin.routes?.find((one) => one.method === request.method && one.path === request.route);
-    if (route === undefined) {
-      return jsonAnswer(404, { error: `${this.plugin.name} has no route ${request.method} ${request.route}` });
-    }
     if (this.#health.state === 'broken') {
-      return jsonAnswer(503, { error: `${this.plugin.name} cannot work: ${this.#health.reason}` });
+      return errorAnswer(503, { error: `${this.plugin.name} cannot work: ${this.#health.reason}` });
     }
-    try {
-      const { status = 200, headers = {}, body = '' } = await route.handle(request, this.#services);
-      return { type: 'http.answer', version: 1, status, headers, body };
-    } catch (error) {
-      if (error instanceof DynflowError) {
-        return jsonAnswer(statusOf(error), { error: error.message, code: error.code });
-      }
-      this.log.error('a route failed', { method: request.method, route: request.route, reason: messageOf(error) });
-      return jsonAnswer(500, { error: `${this.plugin.name} failed on this request; its log says more` });
-    }
+    return answerRoute(this.plugin, request, this.#services, this.log);
   }
 
   #find(fullName: string): ActionDefinition | undefined {
@@ -149,18 +138,4 @@ export class PluginHost {
 
 function unable(message: string): InvocationOutcome {
   return { kind: 'failed', error: { errorClass: 'VersionMismatchError', message, kind: 'retryable' } };
-}
-
-function statusOf(error: DynflowError): number {
-  if (error instanceof InvalidInputError) {
-    return 400;
-  }
-  if (error instanceof NotFoundError) {
-    return 404;
-  }
-  return error instanceof UnavailableError ? 503 : 500;
-}
-
-function jsonAnswer(status: number, body: { error: string; code?: string }): HttpAnswerV1 {
-  return { type: 'http.answer', version: 1, status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }

@@ -39,7 +39,7 @@ export interface RunningExecutor {
   readonly announced: Promise<void>;
   /**
    * Takes no more work, waits for what runs, then ends. With a limit (milliseconds) the runs are told to end by force after it; those
-   * that still go on are reported as of unknown outcome.
+   * that still go on are reported as of unknown outcome. Called again with a limit it hurries.
    */
   stop(options?: { limitMs?: number }): Promise<void>;
 }
@@ -73,11 +73,13 @@ export async function startExecutor(options: ExecutorOptions): Promise<RunningEx
     logger: nestLogOver(options.log),
   });
   await app.listen();
+  let stopping: Promise<void> | undefined;
   return {
     announced: transport.announced,
     stop: async (limits = {}) => {
-      await transport.drain(limits);
-      await app.close();
+      const drained = transport.drain(limits);
+      stopping ??= drained.then(async () => app.close());
+      return stopping;
     },
   };
 }

@@ -49,7 +49,7 @@ export class StepWorker {
     private readonly store: DocumentStore,
     private readonly invoke: InvokeStep,
   ) {
-    this.#tokens = new TokenSource(environment, plugin.queues, (delivery) => void this.#onToken(delivery));
+    this.#tokens = new TokenSource(environment, plugin.queues, (delivery) => this.#take(delivery));
     this.#claimer = new Claimer(environment, plugin.hasSecrets);
     this.#outbox = new Outbox(environment, this.#held, (step) => this.#releaseSlot(step));
     this.#sender = new OutputSender(environment);
@@ -138,6 +138,12 @@ export class StepWorker {
     if (this.#held.size > 0) {
       this.environment.log.warn('stopped before the gateway confirmed everything', { steps: this.#held.size });
     }
+  }
+
+  #take(delivery: Delivery): void {
+    this.#onToken(delivery).catch((error: unknown) => {
+      this.environment.log.error('a step got stuck; its owner will find it missing', { reason: messageOf(error) });
+    });
   }
 
   async #onToken(delivery: Delivery): Promise<void> {
@@ -237,7 +243,7 @@ export class StepWorker {
     for (const step of this.#held) {
       if (step.output !== undefined && step.output.hasSent && step.output.movedAtMs <= beforeMs) {
         step.output.rewind();
-        this.#sender.wrote(step, Infinity);
+        this.#sender.sendSoon(step);
       }
     }
     this.#outbox.resend(beforeMs);

@@ -108,4 +108,26 @@ describe('an executor that is told to stop', () => {
     await turns();
     expect(owner.reports).toHaveLength(1);
   });
+
+  it('hurries when it is told again, with a limit', async () => {
+    const clock = new ManualClock();
+    const { owner, executor } = await startSpecExecutor(
+      {
+        name: 'Wait',
+        run: async (context) =>
+          new Promise((resolve) => {
+            context.signal.addEventListener('abort', () => resolve({ exit_status: 137 }));
+          }),
+      },
+      { clock },
+    );
+    await owner.token('p1');
+    await owner.until(() => owner.claimRequests.length === 1);
+    const first = executor.stop();
+    await clock.pass(300);
+    expect(owner.reports).toEqual([]);
+    const second = executor.stop({ limitMs: 0 });
+    await clock.advanceUntil(() => owner.reports.length === 1);
+    await Promise.all([first, second]);
+  });
 });

@@ -24,3 +24,4 @@ export { runCommand } from './runners/command-runner.js';
 export type { CommandContext, CommandOptions, CommandResult } from './runners/command-runner.js';
 export { failureOf, invokeAction, parseActionInput } from './runners/invocation.js';
 export type { InvocationOutcome, ParsedInput } from './runners/invocation.js';
+export { answerRoute, errorAnswer } from './runners/route-answer.js';

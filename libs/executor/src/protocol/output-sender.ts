@@ -32,6 +32,12 @@ export class OutputSender {
     }
   }
 
+  /** The step has output to be sent at once. */
+  sendSoon(step: HeldStep): void {
+    this.#dirty.add(step);
+    this.#flush.schedule();
+  }
+
   /** The step has ended: its outcome carries the rest. */
   forget(step: HeldStep): void {
     this.#dirty.delete(step);

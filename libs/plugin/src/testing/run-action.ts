@@ -1,14 +1,15 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { z } from 'zod';
-import type { ActionDefinition, DocumentStore, PluginLog, RunContext } from '../action.js';
+import type { ActionDefinition, DocumentStore, RunContext } from '../action.js';
 import type { Plugin } from '../plugin.js';
 import { CancelSwitch } from '../runners/cancel-switch.js';
-import { failureOf, invokeAction, parseActionInput, type InvocationOutcome } from '../runners/invocation.js';
+import { invokeAction, parseActionInput, type InvocationOutcome } from '../runners/invocation.js';
 import { findAction } from './find-action.js';
 import { MemoryDocumentStore } from './memory-document-store.js';
+import { silentLog } from './silent-log.js';
+import { startPlugin, type PluginStartOptions } from './start-plugin.js';
 
 /** What an action is run with. */
-export interface ActionRunOptions {
+export interface ActionRunOptions extends PluginStartOptions {
   /** As it comes from the gateway, secrets included; it is parsed with the action's schema. */
   input: JsonObject;
   /** Default `run`. */
@@ -18,12 +19,6 @@ export interface ActionRunOptions {
   /** The output so far; default: the action's `initialOutput`. */
   output?: JsonObject;
   attempt?: number;
-  /** Default: an empty one in memory. */
-  store?: DocumentStore;
-  /** As an operator writes them; defaults are filled in. */
-  settings?: Record<string, unknown>;
-  /** Instead of what the plugin's `start` makes. */
-  services?: unknown;
 }
 
 /** A piece of output as it was written. */
@@ -87,19 +82,9 @@ export function startAction(plugin: Plugin, actionName: string, options: ActionR
   };
 }
 
-/** A log that says nothing. */
-export const silentLog: PluginLog = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};
-
 async function run(plugin: Plugin, action: ActionDefinition, context: KitContext, options: ActionRunOptions): Promise<ActionRunResult> {
-  const { schema } = plugin.settings as { schema: z.ZodType };
-  const settings: unknown = schema.parse(options.settings ?? {});
-  const hasOwnServices = options.services !== undefined;
-  context.services = hasOwnServices ? options.services : await plugin.start?.({ settings, store: context.store, log: silentLog });
+  const started = await startPlugin(plugin, { ...options, store: context.store });
+  context.services = started.services;
   let outcome: InvocationOutcome;
   try {
     const parsed = await parseActionInput(action, options.input);
@@ -109,12 +94,8 @@ async function run(plugin: Plugin, action: ActionDefinition, context: KitContext
     } else {
       outcome = parsed.outcome;
     }
-  } catch (error) {
-    outcome = failureOf(error);
   } finally {
-    if (!hasOwnServices) {
-      await plugin.stop?.(context.services);
-    }
+    await started.stop();
   }
   const { chunks, updates } = context;
   return {
