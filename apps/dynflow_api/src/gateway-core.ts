@@ -1,0 +1,178 @@
+import { messageOf, type JsonObject } from '@dynflow/kernel';
+import { InProcessBus, connectNatsBus, type MessageBus } from '@dynflow/bus';
+import { Engine, type RestedPlan } from '@dynflow/engine';
+import { startExecutor, type RunningExecutor } from '@dynflow/executor';
+import { openDatabase } from '@dynflow/persistence';
+import { RandomIds, SystemClock, type GatewayConfig, type Log } from '@dynflow/platform';
+import { declarationOf, type GatewayRoute, type Plugin } from '@dynflow/plugin';
+import { builtinPlugin } from './builtin-plugin.js';
+import { GatewayBus } from './bus/gateway-bus.js';
+import { TokenDispatcher } from './bus/token-dispatcher.js';
+import { Closers } from './closers.js';
+import { GatewayMetrics } from './gateway-metrics.js';
+import { GatewayService } from './gateway-service.js';
+import { PluginRoutes } from './http/plugin-routes.js';
+import { LocalHost } from './local/local-host.js';
+import { StoredPluginDocuments } from './plugin-documents.js';
+import { PluginRegistry } from './registry/plugin-registry.js';
+import { Retention } from './retention.js';
+import { loadKeyRing } from './secrets/key-ring.js';
+import { SecretBox } from './secrets/secret-box.js';
+import { shim } from './tmp-shim.js';
+import { VERSION } from './version.js';
+
+export interface GatewayOptions {
+  readonly config: GatewayConfig;
+  readonly plugins: readonly { plugin: Plugin; settings: unknown }[];
+  readonly log: Log;
+  /** Told of every plan that comes to rest. */
+  readonly onRest?: (plan: RestedPlan) => void;
+}
+
+/** Everything of a gateway but its HTTP server. */
+export interface GatewayCore {
+  readonly service: GatewayService;
+  readonly metrics: GatewayMetrics;
+  readonly pluginRoutes: PluginRoutes;
+  readonly routes: readonly GatewayRoute[];
+  readonly databaseName: string;
+  /** Parts that do not work at the moment. */
+  faults(): Promise<{ part: string; reason: string }[]>;
+  /** Takes no more work, lets what runs end (within the drain limit), then closes everything. */
+  stop(): Promise<void>;
+}
+
+/** A plugin whose actions need an executor: in the fat shape one of ours hosts it. */
+const isExecuted = (plugin: Plugin): boolean => (plugin.actions ?? []).length > 0;
+
+/**
+ * Puts engine, database, bus and plugins together; the only place that knows them all.
+ *
+ * Resolved when plans run; in the fat shape every executor has announced itself by then.
+ *
+ * @throws DynflowError (database, secret keys)
+ */
+export async function startCore(options: GatewayOptions): Promise<GatewayCore> {
+  const closers = new Closers();
+  try {
+    return await assemble(options, closers);
+  } catch (error) {
+    await closers.closeAll(options.log);
+    throw error;
+  }
+}
+
+async function assemble(options: GatewayOptions, closers: Closers): Promise<GatewayCore> {
+  const { config, plugins, log, onRest } = options;
+  const clock = new SystemClock();
+  const ids = new RandomIds();
+  const metrics = new GatewayMetrics();
+  const secrets = new SecretBox(loadKeyRing(config.secretKeysFile));
+  const database = shim(await openDatabase({ url: config.database.url, log: (message) => log.info(message) }));
+  closers.add(() => database.close());
+  const bus = await openBus(config, log);
+  closers.add(() => bus.close());
+
+  const registry = new PluginRegistry(clock);
+  for (const declaration of await database.manifests.all()) {
+    registry.addStored(declaration);
+  }
+  const local = new LocalHost();
+  const inside = [{ plugin: builtinPlugin, settings: {} as unknown }, ...plugins].filter(({ plugin }) => !isExecuted(plugin));
+  for (const { plugin, settings } of inside) {
+    registry.addLocal(declarationOf(plugin, settings));
+    local.add(plugin, settings, { log: log.child(plugin.name), ownTls: config.http.tls ?? { cert: null, key: null, ca: null } });
+  }
+
+  const onFault = (message: string, error: unknown): void => log.error(message, { reason: messageOf(error) });
+  const dispatcher = new TokenDispatcher({ bus, clock, slotsOf: (plugin) => registry.slotsOf(plugin), onFault });
+  const engine: Engine = new Engine({
+    clock,
+    ids,
+    store: database.plans,
+    catalogue: registry,
+    local,
+    outbox: {
+      publishTokens: (tokens) => dispatcher.add(tokens),
+      tell: (plugin, executor, message) => gatewayBus.tell(plugin, executor, message),
+      perform: (action, name, payload) => local.perform(action, name, payload),
+      askPlan: (declaration, input: JsonObject) => gatewayBus.askPlan(declaration, input),
+    },
+    schedule: (turn) => void setImmediate(turn),
+    world: ids.uuid(),
+    outputLimitBytes: config.outputLimitBytes,
+    onRest: (plan) => {
+      metrics.planRested(plan);
+      onRest?.(plan);
+    },
+    onFault,
+  });
+  const pluginRoutes = new PluginRoutes({ rules: { trustedHosts: config.http.trustedHosts }, bus, site: config.executor.site, log });
+  const gatewayBus: GatewayBus = new GatewayBus({
+    bus,
+    clock,
+    engine,
+    registry,
+    dispatcher,
+    secrets,
+    documents: new StoredPluginDocuments(database.documents),
+    keeper: {
+      keep: async (declaration) => {
+        pluginRoutes.carry(declaration.plugin, declaration.routes);
+        await database.manifests.keep(declaration);
+      },
+    },
+    log,
+  });
+  const service = new GatewayService({ version: VERSION, engine, registry, views: database.reader, secrets });
+  metrics.watch({
+    activePlans: () => engine.activePlans,
+    tokenBacklog: () => dispatcher.backlog,
+    operations: () => registry.operations(),
+  });
+
+  // First the plans, then the messages about them: a report that came before its plan was loaded would look stale.
+  await engine.start();
+  await gatewayBus.start();
+  closers.add(() => gatewayBus.stop());
+  closers.add(() => Promise.resolve(local.stop()));
+  const purge = (olderThanMs: number, limit: number): Promise<number> => database.purgeFinished({ olderThanMs, limit });
+  const retention = new Retention({ purge, clock, retentionMs: config.retentionMs, log });
+  retention.start();
+  closers.add(() => retention.stop());
+  for (const executor of config.shape === 'fat' ? await startExecutors(options, bus) : []) {
+    closers.add(() => executor.stop({ limitMs: config.executor.drainLimitMs }));
+  }
+
+  return {
+    service,
+    metrics,
+    pluginRoutes,
+    routes: inside.flatMap(({ plugin, settings }) => plugin.gateway?.routes?.(service, settings, log.child(plugin.name)) ?? []),
+    databaseName: database.name,
+    faults: async () => {
+      const faults = bus.isConnected ? [] : [{ part: 'bus', reason: 'NATS is not connected' }];
+      await database.check().catch((error: unknown) => faults.push({ part: 'database', reason: messageOf(error) }));
+      return faults;
+    },
+    stop: () => closers.closeAll(log),
+  };
+}
+
+async function openBus(config: GatewayConfig, log: Log): Promise<MessageBus> {
+  return config.natsUrl === null
+    ? new InProcessBus()
+    : connectNatsBus({ url: config.natsUrl, user: 'gateway', name: `dynflow_api ${config.executor.id}`, log });
+}
+
+async function startExecutors({ config, plugins, log }: GatewayOptions, bus: MessageBus): Promise<RunningExecutor[]> {
+  const { id, slots, site } = config.executor;
+  const executed = plugins.filter(({ plugin }) => isExecuted(plugin));
+  const executors = await Promise.all(
+    executed.map(({ plugin, settings }) =>
+      startExecutor({ plugin, settings, bus, executorId: id, slots, site, log: log.child(plugin.name) }),
+    ),
+  );
+  await Promise.all(executors.map((executor) => executor.announced));
+  return executors;
+}
