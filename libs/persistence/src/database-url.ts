@@ -18,7 +18,7 @@ export function parseDatabaseUrl(url: string): DatabaseLocation {
   if (/^postgres(ql)?:\/\/./.test(url)) {
     return { kind: 'postgres', url };
   }
-  const file = /^sqlite:(?:\/\/(?=\/))?([^:?#]+)$/.exec(url)?.[1];
+  const file = /^sqlite:(?:\/\/(?=\/))?(?!\/\/)([^:?#]+)$/.exec(url)?.[1];
   if (file === undefined || file.endsWith('/')) {
     throw new InvalidInputError('databaseUrl', 'expected "sqlite::memory:", "sqlite:/path/to/file" or "postgres://user@host/database"');
   }

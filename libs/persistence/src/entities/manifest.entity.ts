@@ -1,12 +1,11 @@
 import { EntitySchema } from 'typeorm';
 
-/** A row of `dynflow_manifests`: the last announcement of a plugin's version at a site. */
+/** A row of `dynflow_manifests`: what a plugin's version declares. */
 export interface ManifestColumns {
   plugin: string;
   plugin_version: string;
-  site: string;
-  manifest: string;
-  seen_at: number;
+  declaration: string;
+  kept_at: number;
 }
 
 const primary = { primary: true, primaryKeyConstraintName: 'dynflow_manifests_pkey' };
@@ -18,8 +17,7 @@ export const manifestEntity = (): EntitySchema<ManifestColumns> =>
     columns: {
       plugin: { type: 'text', ...primary },
       plugin_version: { type: 'text', ...primary },
-      site: { type: 'text', ...primary },
-      manifest: { type: 'text' },
-      seen_at: { type: 'double precision' },
+      declaration: { type: 'text' },
+      kept_at: { type: 'double precision' },
     },
   });

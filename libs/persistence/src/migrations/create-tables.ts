@@ -159,9 +159,8 @@ function tables(counterType: string): TableOptions[] {
       columns: [
         keyOf('dynflow_manifests', text('plugin')),
         keyOf('dynflow_manifests', text('plugin_version')),
-        keyOf('dynflow_manifests', text('site')),
-        text('manifest'),
-        double('seen_at'),
+        text('declaration'),
+        double('kept_at'),
       ],
     },
     {

@@ -6,13 +6,24 @@ import type { Database } from '../database.js';
 import { entities } from '../entities/entities.js';
 import { databaseUnavailable } from '../errors.js';
 import { MIGRATIONS_TABLE, migrations } from '../migrations/migrations.js';
+import { DocumentStore } from '../tables/document-store.js';
+import { ManifestStore } from '../tables/manifest-store.js';
+import { purgeFinished } from '../tables/purge.js';
+import { ShardStore } from '../tables/shard-store.js';
 import { lockForThisProcess } from './process-lock.js';
 import { sqliteFailure } from './sqlite-errors.js';
 import { SqlitePlanReader } from './sqlite-plan-reader.js';
 import { SqlitePlanStore } from './sqlite-plan-store.js';
+import { sqliteSql } from './sqlite-sql.js';
 
 /** Readers from outside, such as a backup, hold a lock for moments only. */
 const BUSY_TIMEOUT_MS = 5_000;
+
+/** The pages of active plans fit, so that a commit does not read from the file. */
+const CACHE_KIB = 16_384;
+
+/** The log goes back into the file every 16 MiB: rarely enough that a page which changes in each commit is copied once for many. */
+const CHECKPOINT_PAGES = 4_096;
 
 export interface SqliteConnection {
   readonly source: DataSource;
@@ -24,7 +35,7 @@ export interface SqliteConnection {
 export async function openSqlite(file: string | null, log: (message: string) => void): Promise<Database> {
   const connection = await connectSqlite(file, log);
   const { source, driver } = connection;
-  const alive = driver.prepare('SELECT 1 FROM dynflow_shards LIMIT 1');
+  const sql = sqliteSql(driver);
   return {
     name: file === null ? 'SQLite in memory' : `SQLite file ${file}`,
     kind: 'sqlite',
@@ -32,14 +43,11 @@ export async function openSqlite(file: string | null, log: (message: string) => 
     isShared: false,
     plans: new SqlitePlanStore(driver),
     reader: new SqlitePlanReader(driver, source),
-    check: async () => {
-      try {
-        alive.get();
-      } catch (error) {
-        throw sqliteFailure(error);
-      }
-      return Promise.resolve();
-    },
+    documents: new DocumentStore(sql),
+    manifests: new ManifestStore(sql),
+    shards: new ShardStore(sql, { isShared: false }),
+    purgeFinished: async (options) => purgeFinished(sql, options),
+    check: async () => void (await sql`SELECT id FROM dynflow_shards LIMIT 1`),
     close: async () => connection.close(),
   };
 }
@@ -86,6 +94,8 @@ async function connect(file: string | null): Promise<{ source: DataSource; drive
       driver.pragma('journal_mode = WAL');
       driver.pragma('synchronous = FULL');
       driver.pragma('foreign_keys = ON');
+      driver.pragma(`cache_size = -${CACHE_KIB}`);
+      driver.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     },
   });
   await source.initialize();

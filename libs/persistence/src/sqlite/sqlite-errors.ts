@@ -1,9 +1,11 @@
 import Database from 'better-sqlite3';
+import { QueryFailedError } from 'typeorm';
 import { DynflowError } from '@dynflow/kernel';
 import { StoreMismatchError, databaseUnavailable } from '../errors.js';
 
 /** What a failure of SQLite means for the caller. Errors of this project pass as they are. */
-export function sqliteFailure(error: unknown): DynflowError {
+export function sqliteFailure(failure: unknown): DynflowError {
+  const error: unknown = failure instanceof QueryFailedError ? failure.driverError : failure;
   if (error instanceof DynflowError) {
     return error;
   }

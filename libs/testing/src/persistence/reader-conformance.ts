@@ -241,7 +241,7 @@ export function describeReading(world: () => StoreWorld): void {
           const views = await reader.plans(made.map(({ id }) => id));
           seen = views.filter(({ steps }) => steps[0]?.state === 'success').length;
           for (const { actions, steps } of views) {
-            const lines = (actions[0]?.output['result'] as JsonObject[]).map(({ output }) => output);
+            const lines = ((actions[0]?.output['result'] ?? []) as JsonObject[]).map(({ output }) => output);
             expect(lines).toEqual(steps[0]?.state === 'success' ? ['hello\n'] : []);
           }
           await new Promise(setImmediate);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeCommits } from './commit-conformance.js';
 import { describeReading } from './reader-conformance.js';
 import { changes, smallPlan } from './rows.js';
+import { describeTables } from './tables-conformance.js';
 import type { StoreWorld, StoreWorldFactory } from './store-world.js';
 
 /** What every database must do for the engine and the gateway: one suite, run over each. */
@@ -20,6 +21,7 @@ export function describeStore(name: string, makeWorld: StoreWorldFactory): void 
     const current = (): StoreWorld => world;
     describeCommits(current);
     describeReading(current);
+    describeTables(current);
 
     describe('close', () => {
       it('refuses every call afterwards, and a second close is nothing', async () => {
@@ -34,6 +36,8 @@ export function describeStore(name: string, makeWorld: StoreWorldFactory): void 
         await expect((async () => database.plans.load('x'))()).rejects.toThrow(UnavailableError);
         await expect(database.reader.plans(['x'])).rejects.toThrow(UnavailableError);
         await expect(database.reader.list({ limit: 1 })).rejects.toThrow(UnavailableError);
+        await expect(database.documents.get('a', 'b', 'c')).rejects.toThrow(UnavailableError);
+        await expect(database.purgeFinished({ olderThanMs: 0, limit: 1 })).rejects.toThrow(UnavailableError);
       });
     });
   });

@@ -1,0 +1,111 @@
+CREATE TABLE "dynflow_actions" (
+  "plan_id" text NOT NULL,
+  "id" integer NOT NULL,
+  "name" text NOT NULL,
+  "version" integer NOT NULL,
+  "plan_step" integer NOT NULL,
+  "run_step" integer,
+  "finalize_step" integer,
+  "caller_plan" text,
+  "caller_action" integer,
+  "input" text NOT NULL,
+  "output_references" text NOT NULL,
+  "output" text NOT NULL,
+  "chunks_as" text,
+  CONSTRAINT "dynflow_actions_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE,
+  PRIMARY KEY ("plan_id", "id"));
+
+CREATE TABLE "dynflow_documents" (
+  "plugin" text NOT NULL,
+  "collection" text NOT NULL,
+  "key" text NOT NULL,
+  "index_word" text,
+  "document" text NOT NULL,
+  "revision" integer NOT NULL,
+  PRIMARY KEY ("plugin", "collection", "key"));
+
+CREATE INDEX "dynflow_documents_index_word" ON "dynflow_documents" ("plugin", "collection", "index_word") WHERE index_word IS NOT NULL;
+
+CREATE TABLE "dynflow_execution_plans" (
+  "number" integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+  "id" text NOT NULL,
+  "shard" integer NOT NULL,
+  "label" text NOT NULL,
+  "state" text NOT NULL,
+  "result" text NOT NULL,
+  "run_flow" text NOT NULL,
+  "finalize_flow" text NOT NULL,
+  "phase" text NOT NULL,
+  "step_count" integer NOT NULL,
+  "history" text NOT NULL,
+  "created_at" double precision NOT NULL,
+  "started_at" double precision,
+  "ended_at" double precision,
+  "execution_time" double precision NOT NULL,
+  "caller_plan" text,
+  "caller_action" integer,
+  "is_external" boolean NOT NULL,
+  "concurrency_limit" integer,
+  "is_cancel_requested" boolean NOT NULL,
+  "sealed_secrets" text,
+  "request" text);
+
+CREATE INDEX "dynflow_execution_plans_caller" ON "dynflow_execution_plans" ("caller_plan") WHERE caller_plan IS NOT NULL;
+
+CREATE UNIQUE INDEX "dynflow_execution_plans_id" ON "dynflow_execution_plans" ("id");
+
+CREATE INDEX "dynflow_execution_plans_started_at" ON "dynflow_execution_plans" ("started_at");
+
+CREATE INDEX "dynflow_execution_plans_state" ON "dynflow_execution_plans" ("state", "ended_at");
+
+CREATE TABLE "dynflow_manifests" (
+  "plugin" text NOT NULL,
+  "plugin_version" text NOT NULL,
+  "declaration" text NOT NULL,
+  "kept_at" double precision NOT NULL,
+  PRIMARY KEY ("plugin", "plugin_version"));
+
+CREATE TABLE "dynflow_migrations" (
+  "id" integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+  "timestamp" bigint NOT NULL,
+  "name" varchar NOT NULL);
+
+CREATE TABLE "dynflow_output_chunks" (
+  "number" integer PRIMARY KEY AUTOINCREMENT NOT NULL,
+  "plan_id" text NOT NULL,
+  "action_id" integer NOT NULL,
+  "seq" integer NOT NULL,
+  "kind" text NOT NULL,
+  "timestamp" double precision NOT NULL,
+  "chunk" text NOT NULL,
+  "external_id" text,
+  CONSTRAINT "dynflow_output_chunks_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE);
+
+CREATE INDEX "dynflow_output_chunks_action" ON "dynflow_output_chunks" ("plan_id", "action_id");
+
+CREATE TABLE "dynflow_shards" (
+  "id" integer PRIMARY KEY NOT NULL,
+  "owner" text,
+  "epoch" integer NOT NULL,
+  "expires_at" double precision NOT NULL);
+
+CREATE TABLE "dynflow_steps" (
+  "plan_id" text NOT NULL,
+  "id" integer NOT NULL,
+  "kind" text NOT NULL,
+  "action_id" integer NOT NULL,
+  "queue" text NOT NULL,
+  "state" text NOT NULL,
+  "attempt" integer NOT NULL,
+  "executor" text,
+  "waiting_for" text,
+  "wake_at" double precision,
+  "error" text,
+  "started_at" double precision,
+  "ended_at" double precision,
+  "execution_time" double precision NOT NULL,
+  "detail" text NOT NULL,
+  CONSTRAINT "dynflow_steps_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE,
+  PRIMARY KEY ("plan_id", "id"));
+
+CREATE INDEX "dynflow_steps_open" ON "dynflow_steps" ("state") WHERE state IN ('running', 'suspended');

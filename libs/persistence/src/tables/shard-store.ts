@@ -1,0 +1,75 @@
+import type { Sql } from './sql.js';
+
+/** A share of the plans, and the number of times that it changed hands: who has an older epoch has lost it. */
+export interface Shard {
+  readonly id: number;
+  readonly epoch: number;
+}
+
+/** A shard as it stands in the database. */
+export interface ShardLease extends Shard {
+  readonly owner: string | null;
+  /** Epoch milliseconds of the database's clock. */
+  readonly expiresAtMs: number;
+}
+
+/**
+ * The leases by which gateways share a database. All times are the database's, so that the gateways' clocks do not matter.
+ * Each call is one atomic statement: of two gateways that want a shard one gets it.
+ */
+export class ShardStore {
+  readonly #isShared: boolean;
+
+  /** `isShared: false`: whoever has the database open is alone with it, and an older lease is that of a process that is gone. */
+  constructor(
+    private readonly sql: Sql,
+    options: { readonly isShared: boolean },
+  ) {
+    this.#isShared = options.isShared;
+  }
+
+  async all(): Promise<ShardLease[]> {
+    return this.sql<ShardLease>`SELECT id, owner, epoch, expires_at AS "expiresAtMs" FROM dynflow_shards ORDER BY id`;
+  }
+
+  /**
+   * Takes shards that nobody owns or whose lease is over, at most `limit`, and raises their epochs. Its own are not among them.
+   *
+   * @returns those it took.
+   */
+  async take(owner: string, options: { readonly leaseMs: number; readonly limit: number }): Promise<Shard[]> {
+    const isAlone = this.#isShared ? 0 : 1;
+    // The condition stands twice: in a race the second gateway waits for the first one's row and looks again.
+    const taken = await this.sql<Shard>`
+      UPDATE dynflow_shards SET owner = ${owner}, epoch = epoch + 1, expires_at = now_ms() + ${options.leaseMs}
+      WHERE id IN (
+        SELECT id FROM dynflow_shards
+        WHERE owner IS NULL OR (owner <> ${owner} AND (expires_at <= now_ms() OR ${isAlone} = 1))
+        ORDER BY id LIMIT ${options.limit}
+      ) AND (owner IS NULL OR (owner <> ${owner} AND (expires_at <= now_ms() OR ${isAlone} = 1)))
+      RETURNING id, epoch`;
+    return taken.sort((a, b) => a.id - b.id);
+  }
+
+  /**
+   * Prolongs leases, also those that are over while nobody else has taken the shard.
+   *
+   * @returns the shards that are still this owner's; the others were taken by somebody.
+   */
+  async renew(owner: string, shards: readonly Shard[], leaseMs: number): Promise<Shard[]> {
+    const renewed: Shard[] = [];
+    for (const { id, epoch } of shards) {
+      const rows = await this.sql<Shard>`
+        UPDATE dynflow_shards SET expires_at = now_ms() + ${leaseMs}
+        WHERE id = ${id} AND epoch = ${epoch} AND owner = ${owner}
+        RETURNING id, epoch`;
+      renewed.push(...rows);
+    }
+    return renewed;
+  }
+
+  /** Gives all of the owner's shards back: others may take them at once. */
+  async release(owner: string): Promise<void> {
+    await this.sql`UPDATE dynflow_shards SET owner = NULL, expires_at = 0 WHERE owner = ${owner} RETURNING id`;
+  }
+}

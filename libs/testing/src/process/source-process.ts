@@ -1,0 +1,64 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+/** A process that runs `main` of a module, and what it has written so far. */
+export interface SourceProcess {
+  readonly process: ChildProcess;
+  /** Lines of its standard output. After the exit: all of them. */
+  readonly lines: readonly string[];
+  /** Resolved when it has written so many lines. @throws Error with its standard error if it ends before. */
+  untilLines(count: number): Promise<void>;
+  /** Sends the signal and waits for the end. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** Resolved at its end with its exit code, null after a signal. */
+  readonly ended: Promise<number | null>;
+}
+
+/** Runs the exported `main(arguments)` of a TypeScript module in a process of its own, without a build. */
+export function startFromSource(module: string, args: readonly string[] = []): SourceProcess {
+  const runner = fileURLToPath(new URL('./run-source.mjs', import.meta.url));
+  const child = spawn(process.execPath, [runner, module, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const lines: string[] = [];
+  const waiting = new Set<() => void>();
+  let errors = '';
+  let isOver = false;
+  const output = createInterface(child.stdout);
+  output.on('line', (line) => {
+    lines.push(line);
+    waiting.forEach((check) => check());
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+  });
+  const ended = Promise.all([once(child, 'close'), once(output, 'close')]).then(() => {
+    isOver = true;
+    waiting.forEach((check) => check());
+    return child.exitCode;
+  });
+  return {
+    process: child,
+    lines,
+    ended,
+    untilLines: async (count) =>
+      new Promise<void>((resolve, reject) => {
+        const check = (): void => {
+          if (lines.length >= count) {
+            resolve();
+          } else if (isOver) {
+            reject(new Error(`it ended after ${lines.length} of ${count} lines: ${errors}`));
+          } else {
+            return;
+          }
+          waiting.delete(check);
+        };
+        waiting.add(check);
+        check();
+      }),
+    kill: async (signal) => {
+      child.kill(signal);
+      await ended;
+    },
+  };
+}
