@@ -1,11 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock, IdSource } from '@dynflow/kernel';
 
+/** The furthest that a timer reaches. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** The machine's own clock. */
 export const systemClock: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: () => Date.now(),
   at: (atMs, callback) => {
-    const timer = setTimeout(callback, Math.max(0, atMs - systemClock.now()));
+    let timer: NodeJS.Timeout;
+    const arm = (): void => {
+      const delayMs = Math.max(0, atMs - Date.now());
+      timer = delayMs > LONGEST_MS ? setTimeout(arm, LONGEST_MS) : setTimeout(callback, delayMs);
+    };
+    arm();
     return () => clearTimeout(timer);
   },
 };

@@ -32,7 +32,10 @@ export interface ExecutorTuning {
   claimsPerRequest: number;
   /** A key pair for secrets is used this long. */
   claimKeyMs: number;
-  /** Runs that were told to end by force have so long; then the gateway is told that their outcome is unknown. */
+  /**
+   * Runs that were told to end by force have so long; then the gateway is told that their outcome is unknown. The gateway has as long
+   * again to confirm what it was told last.
+   */
   stopGraceMs: number;
   /** Documents are waited for this long while no gateway answers. */
   storeTimeoutMs: number;
@@ -56,6 +59,6 @@ export const DEFAULT_TUNING: ExecutorTuning = {
   messageBytes: 480 * 1024,
   claimsPerRequest: 64,
   claimKeyMs: 30_000,
-  stopGraceMs: 5_000,
+  stopGraceMs: 3_000,
   storeTimeoutMs: 30_000,
 };
