@@ -105,6 +105,8 @@ describe('an effective user', () => {
     await allow('Defaults:%u requiretty', '%u ALL=(ALL) ALL');
     const withPassword = { script: 'id -un; echo err >&2', effective_user: 'root', secrets: { effective_user_password: PASSWORD } };
     expect(await run(withPassword)).toEqual({ exitStatus: 0, stdout: 'root\nerr\n', stderr: '', debug: '' });
+    const big = `${'# filler that is never read\n'.repeat(8_000)}cat "$0" | wc -c; exit 3`;
+    expect(await run({ ...withPassword, script: big })).toMatchObject({ exitStatus: 3, stdout: `${big.length + 1}\n` });
     const wrong = await run({ script: 'true', effective_user: 'root', secrets: { effective_user_password: 'wr0ng' } });
     expect(wrong.debug).toMatch(/was not accepted\n$/);
     expect(wrong.debug).not.toContain('wr0ng');

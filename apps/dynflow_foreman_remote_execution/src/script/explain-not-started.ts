@@ -16,7 +16,7 @@ export function explainNotStarted(end: SessionEnd, plan: SessionPlan, job: Scrip
     `set another remote working directory`;
   const reasons: Readonly<Record<string, string>> = {
     dir: `cannot make the directory ${dir} on ${hostname}${words}`,
-    write: `cannot write the script to ${dir} on ${hostname}${words}`,
+    write: `cannot write the script to ${dir} on ${hostname} (file system full, or a quota used up?)${words}`,
     short: `the script did not arrive whole in ${dir} on ${hostname}${words}`,
     noexec: noExec,
     'no-program': `the effective user ${to?.user ?? ''} needs ${to?.program ?? ''}, which is not installed on ${hostname}`,

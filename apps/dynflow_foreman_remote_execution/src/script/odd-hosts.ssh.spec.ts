@@ -57,7 +57,7 @@ describe('a working directory', () => {
         const outcome = await lab.run({ script: `# ${'x'.repeat(200_000)}`, remote_working_dir: dir });
         expect(outcome.exitStatus).toBe('EXCEPTION');
         expect(outcome.debug).toMatch(
-          /^Error initializing command: cannot write the script to \S+ on 127\.0\.0\.1: .*No space left on device\n$/,
+          /^Error initializing command: cannot write the script to \S+ on 127\.0\.0\.1 \(file system full, or a quota used up\?\): .+\n$/,
         );
         expect(await readdir(dir)).toEqual([]);
       });

@@ -3,20 +3,29 @@ import { shellQuote } from '../ssh/shell-quote.js';
 /**
  * Owns: the POSIX shell text that runs on the host, and the words by which it reports.
  *
- * One session does it all: the login shell starts `remoteCommand`, which is the same for every job and holds no value of any job; that
- * reads the *bootstrap* from its standard input, up to a line `#end`, byte by byte, so that what follows on the input is untouched.
- * The bootstrap makes the job's directory and starts the *wrapper* by its path, through the switch of user if there is one. The wrapper
- * takes the script from the input, runs it in a session of its own with nothing to read, obeys `TERM` and `KILL` lines on the input,
- * and removes what it made. All report with marks, lines that start with a random word, and after the mark `run` on both streams
- * everything is the script's.
+ * One session does it all. The login shell starts `/bin/sh`, which reads the *bootstrap* from its standard input, so that no value of a
+ * job stands on a command line and any login shell will do. The bootstrap makes the job's directory and starts the *wrapper* by its
+ * path, through the switch of user if there is one. The wrapper runs the script in a session of its own with nothing to read, obeys
+ * `TERM` and `KILL` lines on the input, and removes what it made. Both report with marks, lines that start with a random word, and
+ * after the mark `run` on both streams everything is the script's.
  *
  * Why control goes over the input: the wrapper runs as the effective user, and may therefore signal what the script started, which
  * the login user may not; and no second session, no process lookup and no permission is needed for it.
+ *
+ * Whoever sends more input than the program must wait for a mark first: some `head` read on past what they were asked for.
  */
-export const remoteCommand = 'exec /bin/sh -c \'eval "$(while IFS= read -r l && [ "$l" != "#end" ]; do printf "%s\\n" "$l"; done)"\'';
+export interface RemoteProgram {
+  /** For the login shell. */
+  readonly command: string;
+  /** For the command's standard input. */
+  readonly input: Buffer;
+}
 
-/** Ends the bootstrap on the standard input. */
-export const END_OF_BOOTSTRAP = '#end\n';
+function program(lines: readonly string[]): RemoteProgram {
+  // A function, so that a program whose end was lost with the connection does nothing at all.
+  const input = Buffer.from(['main() {', ...lines, '}', 'main', ''].join('\n'));
+  return { command: `exec /bin/sh -c 'eval "$(head -c ${input.length})"'`, input };
+}
 
 /** Values of one run. None of them may hold a line break. */
 export interface RemoteRun {
@@ -26,8 +35,8 @@ export interface RemoteRun {
   readonly workingDir: string;
   /** The job's directory. */
   readonly dir: string;
-  /** How many bytes of script follow on the input. */
-  readonly scriptSize: number;
+  /** Ends in a line break. With another user its size only is used: it is asked for with the mark `body`. */
+  readonly script: string;
   readonly isCleanedUp: boolean;
   /** How long a group that was told to stop may live without a `KILL` from us, for when the connection is lost meanwhile. Seconds. */
   readonly graceSeconds: number;
@@ -37,55 +46,48 @@ export interface RemoteRun {
   readonly userSwitch: { readonly program: string; readonly commandLine: (path: string) => string } | undefined;
 }
 
-/** The text that follows the command on its standard input, `END_OF_BOOTSTRAP` included. */
-export function bootstrap(run: RemoteRun): string {
-  const dir = shellQuote(run.dir);
+/** What makes the job's directory, runs the script and cleans up. */
+export function jobProgram(run: RemoteRun): RemoteProgram {
   // With another user the path that is run stays `script`, because rules for sudo name it; that file is then the wrapper, which
   // holds nothing secret, and the script itself goes into a directory of the other user's: no ACLs, nobody else can read it.
-  const wrapperPath = `${run.dir}/${run.userSwitch === undefined ? 'script-wrapper' : 'script'}`;
-  const mode = run.userSwitch === undefined ? { dir: '0700', file: '0500' } : { dir: '0711', file: '0555' };
-  const start = run.userSwitch === undefined ? shellQuote(wrapperPath) : run.userSwitch.commandLine(wrapperPath);
-  return (
-    [
-      `N=${shellQuote(run.nonce)}; D=${dir}; W=${shellQuote(wrapperPath)}`,
-      'say() { printf "%s:%s\\n" "$N" "$1"; }',
-      `fail() { say "fail $1"; rm -rf -- "$D"; exit 1; }`,
-      'trap : HUP INT TERM',
-      'say begin; say begin >&2',
-      `[ -d ${shellQuote(run.workingDir)} ] || mkdir -p -- ${shellQuote(run.workingDir)} || { say "fail dir"; exit 1; }`,
-      `mkdir -m ${mode.dir} -- "$D" || { say "fail dir"; exit 1; }`,
-      `printf "%s" ${shellQuote(wrapper(run))} > "$W" || fail write`,
-      `chmod ${mode.file} -- "$W" || fail write`,
-      '[ -x "$W" ] || fail noexec',
-      ...(run.userSwitch === undefined ? [] : [`command -v ${run.userSwitch.program} >/dev/null || fail no-program`]),
-      'say switch',
-      `${start}`,
-      'rc=$?',
-      ...(run.isCleanedUp ? ['rm -rf -- "$D"'] : []),
-      'exit "$rc"',
-      '',
-    ].join('\n') + END_OF_BOOTSTRAP
-  );
+  const isOther = run.userSwitch !== undefined;
+  const wrapperPath = `${run.dir}/${isOther ? 'script' : 'script-wrapper'}`;
+  const workingDir = shellQuote(run.workingDir);
+  const files = isOther ? '"$W"' : '"$W" "$D/script"';
+  const lines = [
+    `N=${shellQuote(run.nonce)} D=${shellQuote(run.dir)} W=${shellQuote(wrapperPath)}`,
+    'say() { printf "%s:%s\\n" "$N" "$1"; }',
+    'fail() { say "fail $1"; rm -rf -- "$D"; exit 1; }',
+    'trap : HUP INT TERM',
+    'say begin; say begin >&2',
+    `[ -d ${workingDir} ] || mkdir -p -- ${workingDir} || { say "fail dir"; exit 1; }`,
+    `mkdir -m ${isOther ? '0711' : '0700'} -- "$D" || { say "fail dir"; exit 1; }`,
+    `printf "%s" ${shellQuote(wrapper(run))} > "$W" || fail write`,
+    ...(isOther ? [] : [`printf "%s" ${shellQuote(run.script)} > "$D/script" || fail write`]),
+    `chmod ${isOther ? '0555' : '0500'} -- ${files} || fail write`,
+    '[ -x "$W" ] || fail noexec',
+    ...(run.userSwitch === undefined ? [] : [`command -v ${run.userSwitch.program} >/dev/null || fail no-program`]),
+    'say switch',
+    run.userSwitch === undefined ? '"$W"' : run.userSwitch.commandLine(wrapperPath),
+    'rc=$?',
+    ...(run.isCleanedUp ? ['rm -rf -- "$D"'] : []),
+    'exit "$rc"',
+  ];
+  return program(lines);
 }
 
 // The subshell around the script is there because dash redirects itself, not only its child, and would then report a signal that ended
 // the script into the script's output.
 function wrapper(run: RemoteRun): string {
-  const own = run.userSwitch !== undefined;
-  const remove = own && run.isCleanedUp ? 'rm -rf -- "$B"' : ':';
+  const isOther = run.userSwitch !== undefined;
+  const remove = isOther && run.isCleanedUp ? 'rm -rf -- "$B"' : ':';
   return `#!/bin/sh
 N=${shellQuote(run.nonce)}
-B=${shellQuote(own ? `${run.dir}-user` : run.dir)}
+B=${shellQuote(isOther ? `${run.dir}-user` : run.dir)}
 say() { printf '%s:%s\\n' "$N" "$1"; }
-fail() { say "fail $1"; ${own ? 'rm -rf -- "$B"; ' : ''}exit 1; }
 pause() { sleep 0.1 || sleep 1; }
 trap : HUP INT TERM
-${own ? 'mkdir -m 0700 -- "$B" || { B=/tmp/${B##*/}; mkdir -m 0700 -- "$B"; } || { say "fail user-dir"; exit 1; }\n' : ''}say body
-head -c ${run.scriptSize} > "$B/script" || fail write
-[ "$(wc -c < "$B/script")" -eq ${run.scriptSize} ] || fail short
-chmod 0500 "$B/script" || fail write
-[ -x "$B/script" ] || fail noexec
-g=-
+${isOther ? fetchScript(run) : ''}g=-
 if command -v setsid >/dev/null; then s=setsid
 elif command -v perl >/dev/null; then s='perl -MPOSIX -e setsid();exec(@ARGV)'
 else s=; g=
@@ -124,9 +126,26 @@ exit $rc
 `;
 }
 
+/** As the other user: a directory of its own, beside the job's or in `/tmp`, with the script from the input. */
+function fetchScript(run: RemoteRun): string {
+  const size = Buffer.byteLength(run.script);
+  return `fail() { say "fail $1"; rm -rf -- "$B"; exit 1; }
+mkdir -m 0700 -- "$B" || { B=/tmp/\${B##*/}; mkdir -m 0700 -- "$B"; } || { say "fail user-dir"; exit 1; }
+say body
+head -c ${size} > "$B/script" || fail write
+[ "$(wc -c < "$B/script")" -eq ${size} ] || fail short
+chmod 0500 "$B/script" || fail write
+[ -x "$B/script" ] || fail noexec
+`;
+}
+
 /** Ends what a job left running and removes its directory: for when its own wrapper no longer answers. */
-export function emergencyProgram(dir: string, isCleanedUp: boolean): string {
-  const quoted = shellQuote(dir);
-  const remove = isCleanedUp ? `rm -rf -- ${quoted}` : ':';
-  return `D=${quoted}; p=; [ -s "$D/pid" ] && read -r p < "$D/pid"; [ -z "$p" ] || kill -s KILL -- "-$p"; ${remove}\n${END_OF_BOOTSTRAP}`;
+export function emergencyProgram(dir: string, isCleanedUp: boolean): RemoteProgram {
+  const lines = [
+    `D=${shellQuote(dir)}; p=`,
+    '[ -s "$D/pid" ] && read -r p < "$D/pid"',
+    '[ -z "$p" ] || kill -s KILL -- "-$p"',
+    isCleanedUp ? 'rm -rf -- "$D"' : ':',
+  ];
+  return program(lines);
 }

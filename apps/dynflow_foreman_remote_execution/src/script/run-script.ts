@@ -139,7 +139,7 @@ class ScriptRun {
       nonce,
       workingDir,
       dir: posix.join(workingDir, `foreman-ssh-cmd-${id}`),
-      script: Buffer.from(script.endsWith('\n') ? script : `${script}\n`),
+      script: script.endsWith('\n') ? script : `${script}\n`,
       isCleanedUp: job.cleanup_working_dirs,
       userSwitch: userSwitchOf(job, nonce),
       hasTerminal: false,

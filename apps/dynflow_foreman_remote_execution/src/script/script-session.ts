@@ -4,7 +4,7 @@ import type { OutputQueue } from './output.js';
 import { readAll } from './output.js';
 import { Preamble } from './preamble.js';
 import type { Mark } from './preamble.js';
-import { bootstrap, emergencyProgram, remoteCommand } from './remote-program.js';
+import { emergencyProgram, jobProgram } from './remote-program.js';
 import { Utf8Stream } from './utf8-stream.js';
 import type { UserSwitch } from './user-switch.js';
 
@@ -12,7 +12,8 @@ export interface SessionPlan {
   readonly nonce: string;
   readonly workingDir: string;
   readonly dir: string;
-  readonly script: Buffer;
+  /** Without carriage returns, with a line break at the end. */
+  readonly script: string;
   readonly isCleanedUp: boolean;
   readonly userSwitch: UserSwitch | undefined;
   readonly hasTerminal: boolean;
@@ -70,12 +71,11 @@ export class ScriptSession {
   /** Runs to the end. Throws only when no session could be opened. */
   async run(): Promise<SessionEnd> {
     const { plan } = this;
-    const channel = await this.connection.exec(remoteCommand, { hasTerminal: plan.hasTerminal });
+    const program = jobProgram({ ...plan, graceSeconds: Math.ceil(plan.graceMs / 1000) });
+    const channel = await this.connection.exec(program.command, { hasTerminal: plan.hasTerminal });
     this.channel = channel;
-    const { userSwitch } = plan;
-    channel.stdin.write(bootstrap({ ...plan, scriptSize: plan.script.length, graceSeconds: Math.ceil(plan.graceMs / 1000) }));
-    // Where nothing can ask for a password the script goes along, which saves a round trip.
-    if (userSwitch?.mayAsk !== true) this.sendScript();
+    channel.stdin.write(program.input);
+    this.isScriptSent = plan.userSwitch === undefined;
     if (this.isStopping) this.orderStop();
     void channel.exit.then(() => {
       this.hasExited = true;
@@ -223,14 +223,15 @@ export class ScriptSession {
 
   /** The remote program did not end by itself: what it left is killed and removed, as far as the login user may. */
   private async cleanUpByForce(): Promise<void> {
+    const program = emergencyProgram(this.plan.dir, this.plan.isCleanedUp);
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(), this.plan.confirmMs);
     try {
       const gone = new Promise<undefined>((resolve) => limit.signal.addEventListener('abort', () => resolve(undefined)));
       void this.connection.closed.then(() => limit.abort());
-      const channel = await Promise.race([this.connection.exec(remoteCommand), gone]);
+      const channel = await Promise.race([this.connection.exec(program.command), gone]);
       if (channel === undefined) return;
-      channel.stdin.end(emergencyProgram(this.plan.dir, this.plan.isCleanedUp));
+      channel.stdin.end(program.input);
       channel.stdout.resume();
       channel.stderr.resume();
       await Promise.race([channel.exit, gone]);

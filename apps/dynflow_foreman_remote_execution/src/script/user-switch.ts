@@ -7,8 +7,6 @@ export interface UserSwitch {
   readonly program: 'sudo' | 'dzdo' | 'su';
   readonly user: string;
   readonly password?: string | undefined;
-  /** False when the program was told not to ask: what follows on the input cannot be taken for a password. */
-  readonly mayAsk: boolean;
   /** The shell command that runs the file at `path` as the user. */
   commandLine(path: string): string;
   /** How many times the program has asked, by the text that it wrote so far. */
@@ -46,7 +44,6 @@ function sudo(program: 'sudo' | 'dzdo', user: string, password: string | undefin
     program,
     user,
     password,
-    mayAsk: password !== undefined,
     commandLine: (path) => `${program} ${asking} -u ${shellQuote(user)} -- ${shellQuote(path)}`,
     countPrompts: (text) => text.split(prompt).length - 1,
   };
@@ -57,7 +54,6 @@ function su(user: string, password: string | undefined): UserSwitch {
     program: 'su',
     user,
     password,
-    mayAsk: true,
     commandLine: (path) => `su - ${shellQuote(user)} -c ${shellQuote(`exec ${shellQuote(path)}`)}`,
     // su takes no prompt of ours: an unfinished line that ends in a colon is one.
     countPrompts: (text) => (/[^\n]:[ \t]*$/.test(text) ? 1 : 0),

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -59,19 +60,20 @@ export async function startSshHost(options: SshHostOptions = {}): Promise<SshSer
       });
     });
   });
-  server.on('connection', () => undefined);
-  server.listen(options.port ?? 0, host);
-  await once(server, 'listening');
+  // A listener of our own, because ssh2's does not set TCP_NODELAY, and each answer would wait for a delayed acknowledgement.
+  const listener = createServer({ noDelay: true }, (socket) => server.injectSocket(socket));
+  listener.listen(options.port ?? 0, host);
+  await once(listener, 'listening');
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     for (const running of commands) running.kill();
     for (const connection of connections) connection.end();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    await new Promise<void>((resolve) => listener.close(() => resolve()));
     await rm(dir, { recursive: true, force: true });
   };
   return {
     host,
-    port: (server.address() as AddressInfo).port,
+    port: (listener.address() as AddressInfo).port,
     user,
     clientKeyPath,
     clientKey,

@@ -136,23 +136,16 @@ async function launch(
         '',
       ].join('\n'),
     );
+    await rm(join(dir, 'sshd.pid'), { force: true });
     await writeFile(join(dir, 'authorized_keys'), `${clientKey.publicKey.trim()}\n`, { mode: 0o644 });
     const child = spawn(SSHD, ['-D', '-e', '-f', join(dir, 'sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] });
     const killWithUs = (): void => void child.kill('SIGKILL');
     process.once('exit', killWithUs);
     child.once('exit', () => process.off('exit', killWithUs));
     let log = '';
-    const isListening = new Promise<boolean>((resolve) => {
-      child.stderr.on('data', (chunk: Buffer) => {
-        log = (log + chunk.toString()).slice(-200_000);
-        if (log.includes('Server listening on')) resolve(true);
-      });
-      child.once('exit', () => resolve(false));
-    });
-    if (await isListening) {
-      await greets(host, port);
-      return { child, port, log: () => log };
-    }
+    child.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-200_000)));
+    const ended = once(child, 'exit').then(() => false);
+    if (await Promise.race([isServing(dir, host, port, child), ended])) return { child, port, log: () => log };
     const isTaken = /address already in use/i.test(log) && options.port === undefined;
     if (!isTaken || attempt >= PORT_ATTEMPTS) throw new Error(`sshd did not start: ${log.trim() || 'no reason given'}`);
   }
@@ -165,14 +158,27 @@ async function stop(child: ChildProcess): Promise<void> {
   await isGone;
 }
 
-/** Waits for the first bytes of the server's greeting. */
-function greets(host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
+/** Tries until the server, which has written its process id by then, greets; false when its process ends first. */
+async function isServing(dir: string, host: string, port: number, child: ChildProcess): Promise<boolean> {
+  while (child.exitCode === null && child.signalCode === null) {
+    const hasStarted = await access(join(dir, 'sshd.pid')).then(
+      () => true,
+      () => false,
+    );
+    if (hasStarted && (await greets(host, port))) return true;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return false;
+}
+
+function greets(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const socket = connect({ host, port });
-    socket.once('error', reject);
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
     socket.once('data', () => {
+      resolve(true);
       socket.destroy();
-      resolve();
     });
   });
 }
