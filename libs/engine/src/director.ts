@@ -19,19 +19,23 @@ import type { Turn } from './turn.js';
  * D1. A step is ready only while its plan is running and its place in the flow has come; only a ready step can be claimed.
  * D2. A step that is over is reported to the plan's cursor exactly once.
  * D3. A plan comes to rest (stopped, paused) only when none of its steps is running or suspended.
- * D4. A cancelled plan starts no further step of a cancellable action; the others (a callback, say) still run.
+ * D4. A cancelled plan starts no further run step of a cancellable action; the others (a callback, say) still run, and so do finalize
+ *     steps: they say how it went.
+ * D5. What follows from a change is done one after the other from a list, so that a long chain of steps that end at once nests no calls.
  */
 export class Director {
   readonly #catalogue: ActionCatalogue;
   readonly #subPlans: SubPlans;
   readonly #world: string;
-  readonly #isActive: (plan: string | null) => boolean;
+  readonly #planOf: (id: string | null) => Plan | undefined;
+  #followUps: (() => void)[] = [];
+  #isFollowingUp = false;
 
-  constructor(options: { catalogue: ActionCatalogue; subPlans: SubPlans; world: string; isActive: (plan: string | null) => boolean }) {
+  constructor(options: { catalogue: ActionCatalogue; subPlans: SubPlans; world: string; planOf: (id: string | null) => Plan | undefined }) {
     this.#catalogue = options.catalogue;
     this.#subPlans = options.subPlans;
     this.#world = options.world;
-    this.#isActive = options.isActive;
+    this.#planOf = options.planOf;
   }
 
   /** Starts a planned plan, or resumes a paused one. */
@@ -39,7 +43,7 @@ export class Director {
     movePlan(plan, 'running', turn);
     plan.startedAtMs ??= turn.nowMs;
     remember(plan, 'start execution', this.#world, turn);
-    this.walk(plan, turn);
+    this.#followUp(() => this.walk(plan, turn));
   }
 
   /** Puts the cursor of a running plan where the states of its steps say, and makes ready what may start. */
@@ -61,35 +65,56 @@ export class Director {
   stepDone(plan: Plan, step: Step, output: JsonObject, turn: Turn): void {
     this.mergeOutput(plan, step, output, turn);
     step.checkpoint = undefined;
+    step.events = [];
     moveStep(plan, step, { name: 'success' }, turn);
     this.#stepOver(plan, step, turn);
   }
 
   stepFailed(plan: Plan, step: Step, error: StepErrorV1, output: JsonObject | undefined, turn: Turn): void {
     this.mergeOutput(plan, step, output ?? {}, turn);
+    step.events = [];
     moveStep(plan, step, { name: 'error', error, isRetrying: false }, turn);
     this.#stepOver(plan, step, turn);
   }
 
-  /** The step waits for an event or a timer, without executor or slot. `isDue`: its next invocation may begin at once. */
+  /**
+   * The step waits for an event or a timer, without executor or slot. `isDue`: its next invocation may begin at once, and gets the
+   * events again that this one was given. A finalize step cannot wait; one that is due begins anew.
+   */
   stepSuspended(
     plan: Plan,
     step: Step,
-    options: { checkpoint: JsonValue; waitingFor: string; wakeAfterMs?: number | undefined; output?: JsonObject | undefined; isDue?: boolean },
+    options: {
+      checkpoint: JsonValue;
+      waitingFor: string;
+      wakeAfterMs?: number | undefined;
+      output?: JsonObject | undefined;
+      isDue?: boolean;
+    },
     turn: Turn,
   ): void {
+    const isDue = options.isDue ?? false;
+    if (step.kind !== 'run') {
+      this.#finalizeInterrupted(plan, step, isDue, options.output, turn);
+      return;
+    }
     this.mergeOutput(plan, step, options.output ?? {}, turn);
     step.checkpoint = options.checkpoint;
     step.attempt += 1;
-    if (step.state.name === 'running' && step.state.claim !== null) {
+    if (!isDue && step.state.name === 'running' && step.state.claim !== null) {
       step.events.splice(0, step.state.claim.tookEvents);
     }
     const wakeAtMs = options.wakeAfterMs === undefined ? null : turn.nowMs + options.wakeAfterMs;
     moveStep(plan, step, { name: 'suspended', waitingFor: options.waitingFor, isDue: false, wakeAtMs }, turn);
+    if (step.isCancelRequested && !this.#isLocal(plan, step)) {
+      // Nobody holds it any more, and nobody is to begin it again.
+      this.#endUnstarted(plan, step, turn);
+      return;
+    }
     if (wakeAtMs !== null) {
       turn.timers.push({ plan: plan.id, step: step.id, attempt: step.attempt, atMs: wakeAtMs });
     }
-    if (options.isDue === true || step.events.length > 0) {
+    if (isDue || step.events.length > 0) {
       this.wake(plan, step, undefined, turn);
     }
   }
@@ -165,13 +190,13 @@ export class Director {
   stepLost(plan: Plan, step: Step, turn: Turn): void {
     const { declaration } = actionOf(plan, step.action);
     const executor = step.state.name === 'running' ? (step.state.claim?.executor ?? 'unknown') : 'unknown';
-    if (declaration.resumable || declaration.idempotent) {
+    if (declaration.idempotent || (declaration.resumable && step.kind === 'run')) {
       const waitingFor = 'another executor to take it over';
       this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
       return;
     }
     const text = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.\n`;
-    if (plan.isExternal && declaration.abandonedOutput !== undefined) {
+    if (plan.isExternal && declaration.abandonedOutput !== undefined && step.kind === 'run') {
       this.#abandon(plan, step, declaration.abandonedOutput, text, turn);
       return;
     }
@@ -179,10 +204,10 @@ export class Director {
     this.stepFailed(plan, step, error, undefined, turn);
   }
 
-  /** Skips a failed step with everything that needs its output. The plan must be paused. @returns the ids of the skipped steps. */
+  /** Skips a failed step with everything that needs its output. The plan must not be running. @returns the ids of the skipped steps. */
   skip(plan: Plan, first: Step, turn: Turn): number[] {
     const skipped: number[] = [];
-    const queue = [first];
+    const queue = first.state.name === 'error' ? [first] : [];
     for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
       if (!this.#skipStep(plan, step, turn)) {
         continue;
@@ -221,6 +246,16 @@ export class Director {
     this.start(plan, turn);
   }
 
+  /** D4: ends a run step that was not begun before its plan was cancelled. @returns true if it did. */
+  endIfCancelled(plan: Plan, step: Step, turn: Turn): boolean {
+    const isUnbegun = step.state.name === 'pending' || step.state.name === 'error';
+    if (!isUnbegun || !plan.isCancelRequested || step.kind !== 'run' || !actionOf(plan, step.action).declaration.cancellable) {
+      return false;
+    }
+    this.#endUnstarted(plan, step, turn);
+    return true;
+  }
+
   #isLocal(plan: Plan, step: Step): boolean {
     return this.#catalogue.isLocal(actionOf(plan, step.action).declaration.name);
   }
@@ -238,9 +273,10 @@ export class Director {
         return;
       case 'pending':
       case 'error':
-        if (plan.isCancelRequested && action.declaration.cancellable) {
-          this.#endUnstarted(plan, step, turn);
-        } else if (action.declaration.finalize.kind === 'failUnless' && step.kind === 'finalize') {
+        if (this.endIfCancelled(plan, step, turn)) {
+          return;
+        }
+        if (action.declaration.finalize.kind === 'failUnless' && step.kind === 'finalize') {
           this.#finalizeByData(plan, step, action, turn);
         } else if (this.#isLocal(plan, step)) {
           turn.invocations.push({ plan, step, event: undefined });
@@ -290,15 +326,49 @@ export class Director {
     }
   }
 
-  #stepOver(plan: Plan, step: Step, turn: Turn): void {
-    const { cursor } = plan;
-    if (cursor === null) {
+  /** The invocation of a finalize step ended without an end. Handed back or safe to repeat, it begins anew; else it has failed. */
+  #finalizeInterrupted(plan: Plan, step: Step, mayRepeat: boolean, output: JsonObject | undefined, turn: Turn): void {
+    if (!mayRepeat) {
+      const message = 'a finalize step cannot wait: only run steps can be suspended';
+      this.stepFailed(plan, step, { errorClass: 'CannotSuspend', message, code: 'DYN_CANNOT_SUSPEND', kind: 'final' }, output, turn);
       return;
     }
-    for (const id of cursor.stepIsOver(step.id)) {
-      this.#stepMayStart(plan, stepOf(plan, id), turn);
+    this.mergeOutput(plan, step, output ?? {}, turn);
+    const error: StepErrorV1 = { errorClass: 'Interrupted', message: 'it was interrupted and begins anew', kind: 'retryable' };
+    moveStep(plan, step, { name: 'error', error, isRetrying: false }, turn);
+    step.attempt += 1;
+    moveStep(plan, step, { name: 'pending' }, turn);
+    this.#stepMayStart(plan, step, turn);
+  }
+
+  #stepOver(plan: Plan, step: Step, turn: Turn): void {
+    this.#followUp(() => {
+      const { cursor } = plan;
+      if (cursor === null) {
+        return;
+      }
+      for (const id of cursor.stepIsOver(step.id)) {
+        this.#stepMayStart(plan, stepOf(plan, id), turn);
+      }
+      this.#checkPhase(plan, turn);
+    });
+  }
+
+  #followUp(work: () => void): void {
+    this.#followUps.push(work);
+    if (this.#isFollowingUp) {
+      return;
     }
-    this.#checkPhase(plan, turn);
+    this.#isFollowingUp = true;
+    try {
+      // The list grows while it is worked off.
+      for (const next of this.#followUps) {
+        next();
+      }
+    } finally {
+      this.#followUps = [];
+      this.#isFollowingUp = false;
+    }
   }
 
   #checkPhase(plan: Plan, turn: Turn): void {
@@ -331,7 +401,8 @@ export class Director {
     const strategy = rescueStrategyOf(plan);
     switch (strategy) {
       case 'Pause':
-        this.#rest(plan, 'paused', turn);
+        // What another system started and may have happened is not left to be resumed into a second run.
+        this.#rest(plan, isOutcomeUnknown ? 'stopped' : 'paused', turn);
         return;
       case 'Fail':
         this.#rest(plan, 'stopped', turn);
@@ -357,8 +428,16 @@ export class Director {
     }
     remember(plan, state === 'stopped' ? 'finish execution' : 'pause execution', this.#world, turn);
     turn.rested.add(plan);
-    for (const sibling of this.#subPlans.release(plan, this.#isActive(plan.callerPlan))) {
-      this.start(sibling, turn);
+    this.releaseSiblings(plan, turn);
+  }
+
+  /** A sub-plan is at rest: those that waited for it start. One that is being read again starts when it has been read. */
+  releaseSiblings(plan: Plan, turn: Turn): void {
+    for (const id of this.#subPlans.release(plan, this.#planOf(plan.callerPlan) !== undefined)) {
+      const sibling = this.#planOf(id);
+      if (sibling?.state === 'planned') {
+        this.start(sibling, turn);
+      }
     }
   }
 
@@ -439,7 +518,13 @@ export function cancelMessage(
   claim: Claim,
   action: string,
   isForced: boolean,
-): { plugin: string; executor: string; plan: string; step: number; message: { type: 'step.event'; version: 1; claim: string; event: { kind: 'cancel'; force: boolean } } } {
+): {
+  plugin: string;
+  executor: string;
+  plan: string;
+  step: number;
+  message: { type: 'step.event'; version: 1; claim: string; event: { kind: 'cancel'; force: boolean } };
+} {
   return {
     plugin: pluginOf(action),
     executor: claim.executor,

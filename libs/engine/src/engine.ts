@@ -1,8 +1,20 @@
-import { DynflowError, NotFoundError, UnavailableError, messageOf, type Clock, type IdSource, type JsonObject, type JsonValue } from '@dynflow/kernel';
+import {
+  DynflowError,
+  NotFoundError,
+  UnavailableError,
+  messageOf,
+  type Clock,
+  type IdSource,
+  type JsonObject,
+  type JsonValue,
+} from '@dynflow/kernel';
 import {
   pluginOf,
+  type ActionDeclaration,
   type ClaimRequestV1,
+  type ExecutorMessage,
   type LocalInvocation,
+  type LocalResult,
   type OutputV1,
   type PlanNode,
   type RefusalV1,
@@ -13,13 +25,13 @@ import {
 } from '@dynflow/contracts';
 import { Director, cancelMessage } from './director.js';
 import { applyOutput, applyReport, decideClaim, type SealedGrant } from './executor-messages.js';
-import { actionOf, stepOf, type Plan, type Step } from './model.js';
+import { actionOf, stepOf, type Claim, type Plan, type Step, type StoredEvent } from './model.js';
 import { moveStep } from './moves.js';
 import { buildFailedPlan, buildPlan, buildPlanInPlanning, type PlanHeader } from './plan-builder.js';
 import { UnknownActionError, expandPlan, type Expansion } from './plan-expansion.js';
 import type { ActionCatalogue, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';
 import { ReferenceResolver } from './references.js';
-import { planFromRows, type StoredPlan } from './rows.js';
+import { missingDeclaration, planFromRows, type StoredPlan } from './rows.js';
 import { resultOf, type PlanResult, type PlanState } from './states.js';
 import { SubPlans } from './sub-plans.js';
 import { Turn, tokenOf, type EffectRequest } from './turn.js';
@@ -67,9 +79,11 @@ const RETRY_AFTER_MS = 1_000;
  *
  * Guarantees:
  * E1. Whatever is answered or sent has been committed. An input whose turn could not be committed is refused with the store's error,
- *     and its plans are read again from the store: memory never runs ahead of it.
+ *     and its plans are read again from the store: memory never runs ahead of it. Until a plan has been read, inputs for it are refused
+ *     as retryable: nothing that happened to it is taken for stale.
  * E2. Plans at rest leave memory.
- * E3. Inputs take effect in the order in which they were put.
+ * E3. Inputs take effect in the order in which they were put. What must look into the store first (trigger with an id, resume, skip)
+ *     waits for whatever of that kind was asked before it for the same plan.
  */
 export class Engine {
   readonly #options: EngineOptions;
@@ -78,6 +92,11 @@ export class Engine {
   readonly #subPlans = new SubPlans();
   readonly #plans = new Map<string, Plan>();
   readonly #timers = new Map<string, () => void>();
+  /** Plans of a turn that could not be committed, until they have been read again. */
+  readonly #unread = new Set<string>();
+  #onAllRead: (() => void)[] = [];
+  /** The last of those who wait for each other, by plan (E3). */
+  readonly #lastInLine = new Map<string, Promise<unknown>>();
   #inputs: Input[] = [];
   #isTurnDue = false;
   #isCommitting = false;
@@ -89,15 +108,17 @@ export class Engine {
       catalogue: options.catalogue,
       subPlans: this.#subPlans,
       world: options.world,
-      isActive: (plan) => plan !== null && this.#plans.has(plan),
+      planOf: (plan) => (plan === null ? undefined : this.#plans.get(plan)),
     });
   }
 
   /** Loads what an earlier process left unfinished and goes on with it. Call it once, before anything else. */
   async start(): Promise<void> {
     const stored = await this.#options.store.loadUnfinished();
+    // Running sub-plans first: they hold their places under a limit, whatever the age of those that wait.
+    const isRunning = (plan: StoredPlan): number => (plan.plan.state === 'running' ? 0 : 1);
     await this.#put((turn) => {
-      for (const plan of stored) {
+      for (const plan of stored.toSorted((a, b) => isRunning(a) - isRunning(b))) {
         this.#adopt(plan, turn);
       }
     });
@@ -118,18 +139,29 @@ export class Engine {
     if (this.#options.catalogue.declarationOf(request.action) === undefined) {
       throw new UnknownActionError(request.action);
     }
-    const existing = request.id === undefined ? new Set<string>() : await this.#options.store.existing([request.id]);
-    return this.#put((turn) => this.#makePlan(request, existing, turn));
+    const ids = request.id === undefined ? [] : [request.id];
+    return this.#inLine(ids, async () => {
+      const existing = ids.length === 0 ? new Set<string>() : await this.#options.store.existing(ids);
+      return this.#put((turn) => {
+        this.#assertRead(ids);
+        return this.#makePlan(request, existing, turn);
+      });
+    });
   }
 
-  /** Decides on claims; every grant is committed before this resolves. The plugin is the subject's, never the message's. */
+  /**
+   * Decides on claims; every grant is committed before this resolves. The plugin is the subject's, never the message's.
+   *
+   * @throws UnavailableError if that cannot be said now (also by {@link report}, {@link output} and all that address a plan).
+   */
   async claim(plugin: string, request: ClaimRequestV1): Promise<(SealedGrant | RefusalV1)[]> {
-    const answers = await this.#put((turn) =>
-      request.claims.map((claim) => ({
+    const answers = await this.#put((turn) => {
+      this.#assertRead(request.claims.map(({ plan }) => plan));
+      return request.claims.map((claim) => ({
         answer: decideClaim({ plan: this.#plans.get(claim.plan), plugin, request, claim, director: this.#director, turn }),
         plan: this.#plans.get(claim.plan),
-      })),
-    );
+      }));
+    });
     return Promise.all(
       answers.map(async ({ answer, plan }) => {
         if (answer.result === 'refused' || plan === undefined) {
@@ -144,9 +176,18 @@ export class Engine {
   /** Applies outcomes; resolved when they are committed (or known to be stale), so that their message may be acknowledged. */
   async report(plugin: string, message: ReportV1): Promise<void> {
     await this.#put((turn) => {
+      this.#assertRead(message.reports.map(({ plan }) => plan));
       for (const report of message.reports) {
         const limit = this.#options.outputLimitBytes;
-        applyReport({ plan: this.#plans.get(report.plan), plugin, message, report, director: this.#director, turn, outputLimitBytes: limit });
+        applyReport({
+          plan: this.#plans.get(report.plan),
+          plugin,
+          message,
+          report,
+          director: this.#director,
+          turn,
+          outputLimitBytes: limit,
+        });
       }
     });
   }
@@ -154,6 +195,7 @@ export class Engine {
   /** Stores live output. Resolved when it is committed; the executor is told then. */
   async output(plugin: string, message: OutputV1): Promise<void> {
     await this.#put((turn) => {
+      this.#assertRead(message.output.map(({ plan }) => plan));
       for (const output of message.output) {
         const limit = this.#options.outputLimitBytes;
         applyOutput({ plan: this.#plans.get(output.plan), plugin, executor: message.executor, output, turn, outputLimitBytes: limit });
@@ -168,6 +210,7 @@ export class Engine {
    */
   async sendEvent(planId: string, stepId: number, data: JsonValue): Promise<boolean> {
     return this.#put((turn) => {
+      this.#assertRead([planId]);
       const plan = this.#plans.get(planId);
       const step = plan?.steps[stepId - 1];
       if (plan === undefined || step === undefined) {
@@ -181,12 +224,11 @@ export class Engine {
         this.#director.wake(plan, step, { kind: 'external', data }, turn);
         return true;
       }
-      step.events.push(data);
+      const event: StoredEvent = { id: this.#options.ids.uuid(), data };
+      step.events.push(event);
       turn.touchStep(plan, step);
       if (step.state.name === 'running' && step.state.claim !== null) {
-        const event = { kind: 'external' as const, id: this.#options.ids.uuid(), data };
-        const message = { type: 'step.event' as const, version: 1 as const, claim: step.state.claim.id, event };
-        turn.events.push({ plugin: pluginOf(name), executor: step.state.claim.executor, plan: plan.id, step: step.id, message });
+        turn.events.push(eventMessage(plan, step, step.state.claim, name, event));
       } else {
         this.#director.wake(plan, step, undefined, turn);
       }
@@ -195,21 +237,25 @@ export class Engine {
   }
 
   /**
-   * Cancels a plan and its running sub-plans. Stored before anybody is told.
+   * Cancels a plan with its sub-plans and theirs. Stored before anybody is told.
    *
    * @returns how many steps were told or ended; null if the plan is not active here (at rest, or unknown).
    */
   async cancel(planId: string, options: { force?: boolean } = {}): Promise<number | null> {
     return this.#put((turn) => {
-      const plan = this.#plans.get(planId);
-      if (plan === undefined) {
+      const family = [planId];
+      // The list grows while it is gone through.
+      for (const member of family) {
+        family.push(...this.#subPlans.activeOf(member));
+      }
+      this.#assertRead(family);
+      if (!this.#plans.has(planId)) {
         return null;
       }
-      const family = this.#subPlans.activeOf(planId);
-      let told = this.#director.cancel(plan, options.force ?? false, turn);
-      for (const child of family) {
-        const childPlan = this.#plans.get(child);
-        told += childPlan === undefined ? 0 : this.#director.cancel(childPlan, options.force ?? false, turn);
+      let told = 0;
+      for (const member of family) {
+        const plan = this.#plans.get(member);
+        told += plan === undefined ? 0 : this.#director.cancel(plan, options.force ?? false, turn);
       }
       return told;
     });
@@ -217,25 +263,29 @@ export class Engine {
 
   /** Lets a paused plan go on. @throws NotFoundError for an unknown plan, PlanNotPausedError. */
   async resume(planId: string): Promise<void> {
-    const stored = await this.#options.store.load(planId);
-    await this.#put((turn) => {
-      const plan = this.#pausedPlan(planId, stored);
-      this.#plans.set(plan.id, plan);
-      this.#subPlans.admit(plan);
-      this.#director.resume(plan, turn);
+    await this.#inLine([planId], async () => {
+      const stored = await this.#options.store.load(planId);
+      await this.#put((turn) => {
+        const plan = this.#pausedPlan(planId, stored);
+        this.#plans.set(plan.id, plan);
+        this.#subPlans.admit(plan);
+        this.#director.resume(plan, turn);
+      });
     });
   }
 
   /** Skips a failed step of a paused plan, with all that need its output. @throws as {@link resume}. @returns the skipped steps. */
   async skip(planId: string, stepId: number): Promise<number[]> {
-    const stored = await this.#options.store.load(planId);
-    return this.#put((turn) => {
-      const plan = this.#pausedPlan(planId, stored);
-      const step = plan.steps[stepId - 1];
-      if (step === undefined) {
-        throw new NotFoundError('DYN_STEP_NOT_FOUND', `the plan ${planId} has no step ${stepId}`);
-      }
-      return this.#director.skip(plan, step, turn);
+    return this.#inLine([planId], async () => {
+      const stored = await this.#options.store.load(planId);
+      return this.#put((turn) => {
+        const plan = this.#pausedPlan(planId, stored);
+        const step = plan.steps[stepId - 1];
+        if (step === undefined) {
+          throw new NotFoundError('DYN_STEP_NOT_FOUND', `the plan ${planId} has no step ${stepId}`);
+        }
+        return this.#director.skip(plan, step, turn);
+      });
     });
   }
 
@@ -245,36 +295,54 @@ export class Engine {
    * @param isGone tells by start id and claim id whether the holder of a step is gone.
    */
   async executorLost(plugin: string, executor: string, isGone: (startId: string, claim: string) => boolean): Promise<number> {
-    return this.#put((turn) => {
-      let lost = 0;
-      for (const plan of [...this.#plans.values()]) {
-        for (const step of plan.steps) {
-          const { state } = step;
-          if (state.name !== 'running' || state.claim === null || state.claim.executor !== executor) {
-            continue;
-          }
-          if (pluginOf(actionOf(plan, step.action).declaration.name) === plugin && isGone(state.claim.startId, state.claim.id)) {
-            this.#director.stepLost(plan, step, turn);
-            lost += 1;
-          }
-        }
-      }
-      return lost;
-    });
+    let answer: number | null = null;
+    while (answer === null) {
+      // Who is lost is not found out a second time, so plans that are being read again are waited for.
+      await this.#whenAllRead();
+      answer = await this.#put((turn) => (this.#unread.size > 0 ? null : this.#takeFrom(plugin, executor, isGone, turn)));
+    }
+    return answer;
   }
 
-  /** An executor said what it holds: steps among these that are to be cancelled are told again. */
+  #takeFrom(plugin: string, executor: string, isGone: (startId: string, claim: string) => boolean, turn: Turn): number {
+    let lost = 0;
+    for (const plan of [...this.#plans.values()]) {
+      for (const step of plan.steps) {
+        const { state } = step;
+        if (state.name !== 'running' || state.claim === null || state.claim.executor !== executor) {
+          continue;
+        }
+        if (pluginOf(actionOf(plan, step.action).declaration.name) === plugin && isGone(state.claim.startId, state.claim.id)) {
+          this.#director.stepLost(plan, step, turn);
+          lost += 1;
+        }
+      }
+    }
+    return lost;
+  }
+
+  /** An executor said what it holds: steps among these that are to be cancelled, or have events that it did not receive, are told again. */
   async remind(held: readonly { plan: string; step: number; claim: string }[]): Promise<void> {
-    const isAsked = held.some(({ plan, step }) => this.#plans.get(plan)?.steps[step - 1]?.isCancelRequested === true);
-    if (!isAsked) {
+    const isAsked = ({ plan, step }: { plan: string; step: number }): boolean => {
+      const known = this.#plans.get(plan)?.steps[step - 1];
+      return known !== undefined && (known.isCancelRequested || known.events.length > 0);
+    };
+    if (!held.some(isAsked)) {
       return;
     }
     await this.#put((turn) => {
       for (const { plan: planId, step: stepId, claim } of held) {
         const plan = this.#plans.get(planId);
         const step = plan?.steps[stepId - 1];
-        if (plan !== undefined && step?.state.name === 'running' && step.isCancelRequested && step.state.claim?.id === claim) {
-          turn.events.push(cancelMessage(plan, step, step.state.claim, actionOf(plan, step.action).declaration.name, false));
+        if (plan === undefined || step?.state.name !== 'running' || step.state.claim?.id !== claim) {
+          continue;
+        }
+        const { name } = actionOf(plan, step.action).declaration;
+        if (step.isCancelRequested) {
+          turn.events.push(cancelMessage(plan, step, step.state.claim, name, false));
+        }
+        for (const event of step.events.slice(step.state.claim.tookEvents)) {
+          turn.events.push(eventMessage(plan, step, step.state.claim, name, event));
         }
       }
     });
@@ -304,6 +372,31 @@ export class Engine {
     });
   }
 
+  /** Does the work when all work for the same plans that was asked before is over (E3). */
+  async #inLine<T>(plans: readonly string[], work: () => Promise<T>): Promise<T> {
+    const before = plans.flatMap((plan) => this.#lastInLine.get(plan) ?? []);
+    const mine = before.length === 0 ? work() : Promise.allSettled(before).then(work);
+    for (const plan of plans) {
+      this.#lastInLine.set(plan, mine);
+    }
+    try {
+      return await mine;
+    } finally {
+      for (const plan of plans) {
+        if (this.#lastInLine.get(plan) === mine) {
+          this.#lastInLine.delete(plan);
+        }
+      }
+    }
+  }
+
+  #assertRead(plans: readonly string[]): void {
+    const unread = plans.find((plan) => this.#unread.has(plan));
+    if (unread !== undefined) {
+      throw new UnavailableError('DYN_PLAN_UNREAD', `the plan ${unread} is being read again after a failed write; try again`);
+    }
+  }
+
   #requestTurn(): void {
     if (!this.#isTurnDue && !this.#isCommitting && this.#inputs.length > 0) {
       this.#isTurnDue = true;
@@ -326,8 +419,8 @@ export class Engine {
         answers.push(() => input.reject(error));
       }
     }
-    this.#invokeLocalActions(turn);
     const succeed = (): void => {
+      this.#subPlans.keep();
       for (const answer of answers) {
         answer();
       }
@@ -339,29 +432,28 @@ export class Engine {
       }
       this.#recover(turn, error);
     };
-    if (!turn.hasChanges) {
+    let committed: void | Promise<void>;
+    try {
+      this.#invokeLocalActions(turn);
+      committed = turn.hasChanges ? this.#options.store.commit(turn.changes()) : undefined;
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    if (committed === undefined) {
       succeed();
       return;
     }
-    try {
-      const committed = this.#options.store.commit(turn.changes());
-      if (committed === undefined) {
-        succeed();
-        return;
-      }
-      this.#isCommitting = true;
-      void committed.then(succeed, fail).finally(() => {
-        this.#isCommitting = false;
-        this.#requestTurn();
-      });
-    } catch (error) {
-      fail(error);
-    }
+    this.#isCommitting = true;
+    void committed.then(succeed, fail).finally(() => {
+      this.#isCommitting = false;
+      this.#requestTurn();
+    });
   }
 
   /** Local actions run in the turn that made them ready; what they decide may make more ready. */
   #invokeLocalActions(turn: Turn): void {
-    const told = new Set<string>();
+    const told = new Set<Plan>();
     for (let index = 0; index < turn.invocations.length || this.#tellCallers(turn, told); index += 1) {
       const invocation = turn.invocations[index];
       if (invocation !== undefined) {
@@ -370,22 +462,25 @@ export class Engine {
     }
   }
 
-  /** Sub-plans that came to rest are an event for the action that made them, once a turn. @returns true if that added invocations. */
-  #tellCallers(turn: Turn, told: Set<string>): boolean {
-    const before = turn.invocations.length;
+  /** Sub-plans that came to rest are an event for the action that made them, one for all. @returns true if that added invocations. */
+  #tellCallers(turn: Turn, told: Set<Plan>): boolean {
+    const callers = new Map<Step, Plan>();
     for (const child of turn.rested) {
-      const caller = child.callerPlan === null ? undefined : this.#plans.get(child.callerPlan);
-      const counts = child.callerPlan === null ? undefined : this.#subPlans.countsOf(child.callerPlan);
-      if (caller === undefined || counts === undefined || child.callerAction === null || told.has(caller.id)) {
-        continue;
-      }
-      told.add(caller.id);
-      const { runStep } = actionOf(caller, child.callerAction);
-      if (runStep !== null && stepOf(caller, runStep).state.name === 'suspended') {
-        turn.invocations.push({ plan: caller, step: stepOf(caller, runStep), event: { kind: 'subPlans', counts } });
+      const caller = child.callerPlan === null || told.has(child) ? undefined : this.#plans.get(child.callerPlan);
+      told.add(child);
+      const runStep = caller === undefined || child.callerAction === null ? null : actionOf(caller, child.callerAction).runStep;
+      if (caller !== undefined && runStep !== null && stepOf(caller, runStep).state.name === 'suspended') {
+        callers.set(stepOf(caller, runStep), caller);
       }
     }
-    return turn.invocations.length > before;
+    for (const [step, plan] of callers) {
+      const counts = this.#subPlans.countsOf(plan.id, step.action);
+      if (counts !== undefined) {
+        step.settledSubPlans = { success: counts.success, failed: counts.failed };
+        turn.invocations.push({ plan, step, event: { kind: 'subPlans', counts } });
+      }
+    }
+    return callers.size > 0;
   }
 
   #invokeLocalAction(plan: Plan, step: Step, event: LocalInvocation['event'], turn: Turn): void {
@@ -393,15 +488,18 @@ export class Engine {
       return;
     }
     const action = actionOf(plan, step.action);
-    const { name } = step.state;
-    if (name === 'success' || name === 'skipped' || name === 'cancelled') {
+    const { state } = step;
+    // Another event of this turn has ended it already.
+    const isOver = state.name === 'success' || state.name === 'skipped' || state.name === 'cancelled';
+    if (isOver || (state.name === 'error' && !state.isRetrying) || this.#director.endIfCancelled(plan, step, turn)) {
       return;
     }
-    if (name !== 'running') {
+    if (state.name !== 'running') {
       moveStep(plan, step, { name: 'running', claim: null }, turn);
     }
+    let result: LocalResult;
     try {
-      const { outcome, commands } = this.#options.local.run(action.declaration.name, {
+      result = this.#options.local.run(action.declaration.name, {
         plan: plan.id,
         step: step.id,
         attempt: step.attempt,
@@ -412,37 +510,42 @@ export class Engine {
         sealedSecrets: plan.sealedSecrets ?? undefined,
         event,
       });
-      this.#director.localOutcome(plan, step, outcome, turn);
-      for (const command of commands) {
-        if (command.kind === 'effect') {
-          const { name: effect, payload } = command;
-          turn.effects.push({ plan: plan.id, step: step.id, attempt: step.attempt, action: action.declaration.name, name: effect, payload });
-        } else {
-          turn.spawns.push({ parent: plan, action: action.id, children: command.children, concurrencyLimit: command.concurrencyLimit ?? null });
-        }
-      }
     } catch (error) {
       this.#options.onFault?.(`the local action ${action.declaration.name} threw`, error);
       const errorClass = error instanceof Error ? error.name : 'Error';
       this.#director.stepFailed(plan, step, { errorClass, message: messageOf(error), kind: 'final' }, undefined, turn);
+      return;
+    }
+    this.#director.localOutcome(plan, step, result.outcome, turn);
+    for (const command of result.commands) {
+      if (command.kind === 'effect') {
+        turn.effects.push({ plan, step: step.id, attempt: step.attempt, action, name: command.name, payload: command.payload });
+      } else {
+        turn.spawns.push({
+          parent: plan,
+          action: action.id,
+          children: command.children,
+          concurrencyLimit: command.concurrencyLimit ?? null,
+        });
+      }
     }
   }
 
-  /** All that follows a commit. */
+  /** All that follows a commit. Nothing in here may keep the rest from happening. */
   #send(turn: Turn): void {
     const { outbox, clock, onRest } = this.#options;
     for (const plan of turn.rested) {
       this.#plans.delete(plan.id);
       this.#subPlans.callerRests(plan.id);
       this.#cancelTimersOf(plan);
-      onRest?.({ id: plan.id, state: plan.state, result: resultOf(plan.tally) });
+      this.#guard('the end of a plan could not be told', () => onRest?.({ id: plan.id, state: plan.state, result: resultOf(plan.tally) }));
     }
     const tokens = turn.tokens();
     if (tokens.length > 0) {
-      outbox.publishTokens(tokens);
+      this.#guard('tokens could not be published', () => outbox.publishTokens(tokens));
     }
     for (const { plugin, executor, message } of turn.confirmations()) {
-      void outbox.tell(plugin, executor, message);
+      void this.#tell(plugin, executor, message);
     }
     for (const event of turn.events) {
       void this.#deliver(event);
@@ -450,10 +553,13 @@ export class Engine {
     for (const timer of turn.timers) {
       const key = `${timer.plan}/${timer.step}`;
       this.#timers.get(key)?.();
-      this.#timers.set(
-        key,
-        clock.at(timer.atMs, () => void this.#timerRang(key, timer.plan, timer.step, timer.attempt)),
-      );
+      this.#timers.delete(key);
+      if (this.#plans.has(timer.plan)) {
+        this.#timers.set(
+          key,
+          clock.at(timer.atMs, () => void this.#timerRang(key, timer.plan, timer.step, timer.attempt)),
+        );
+      }
     }
     for (const effect of turn.effects) {
       void this.#perform(effect);
@@ -461,20 +567,44 @@ export class Engine {
     for (const spawn of turn.spawns) {
       void this.#spawn(spawn);
     }
+    for (const plan of turn.unplanned) {
+      void this.#askForPlan(plan, new Map());
+    }
   }
 
-  async #deliver(event: Turn['events'][number]): Promise<void> {
-    const isReceived = await this.#options.outbox.tell(event.plugin, event.executor, event.message);
-    if (!isReceived || event.message.event.kind !== 'external') {
+  #guard(fault: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.onFault?.(fault, error);
+    }
+  }
+
+  async #tell(plugin: string, executor: string, message: ExecutorMessage): Promise<boolean> {
+    try {
+      return await this.#options.outbox.tell(plugin, executor, message);
+    } catch (error) {
+      this.#options.onFault?.('an executor could not be told', error);
+      return false;
+    }
+  }
+
+  async #deliver({ plugin, executor, plan: planId, step: stepId, message }: Turn['events'][number]): Promise<void> {
+    const isReceived = await this.#tell(plugin, executor, message);
+    if (!isReceived || message.event.kind !== 'external') {
       return;
     }
-    const { data } = event.message.event;
+    const { id } = message.event;
     await this.#put((turn) => {
-      const plan = this.#plans.get(event.plan);
-      const step = plan?.steps[event.step - 1];
-      if (plan !== undefined && step !== undefined) {
-        step.events = step.events.filter((stored) => stored !== data);
-        turn.touchStep(plan, step);
+      const plan = this.#plans.get(planId);
+      const step = plan?.steps[stepId - 1];
+      // If it was suspended meanwhile, the event has become one of the next invocation's.
+      if (plan !== undefined && step?.state.name === 'running' && step.state.claim?.id === message.claim) {
+        const index = step.events.findIndex((event) => event.id === id);
+        if (index >= step.state.claim.tookEvents) {
+          step.events.splice(index, 1);
+          turn.touchStep(plan, step);
+        }
       }
     }).catch((error: unknown) => this.#options.onFault?.('a delivered event could not be marked', error));
   }
@@ -500,19 +630,15 @@ export class Engine {
     const { outbox, clock } = this.#options;
     let event: LocalInvocation['event'];
     try {
-      const plan = this.#plans.get(effect.plan);
-      const step = plan?.steps[effect.step - 1];
-      const payload =
-        plan === undefined || step === undefined
-          ? effect.payload
-          : await this.#resolver.resolvePayload(plan, actionOf(plan, step.action), effect.payload);
-      event = { kind: 'effect', name: effect.name, ok: true, value: await outbox.perform(effect.action, effect.name, payload) };
+      const payload = await this.#resolver.resolvePayload(effect.plan, effect.action, effect.payload);
+      const { name } = effect.action.declaration;
+      event = { kind: 'effect', name: effect.name, ok: true, value: await outbox.perform(name, effect.name, payload) };
     } catch (error) {
       event = { kind: 'effect', name: effect.name, ok: false, error: errorOf(error) };
     }
     const tell = async (): Promise<void> => {
       await this.#put((turn) => {
-        const plan = this.#plans.get(effect.plan);
+        const plan = this.#plans.get(effect.plan.id);
         const step = plan?.steps[effect.step - 1];
         if (plan !== undefined && step?.state.name === 'suspended' && step.attempt === effect.attempt) {
           this.#director.wake(plan, step, event, turn);
@@ -525,25 +651,40 @@ export class Engine {
   /** Makes the sub-plans that a local action asked for; the action is invoked in the same turn, so that both are committed together. */
   async #spawn(spawn: Turn['spawns'][number]): Promise<void> {
     const { store, clock } = this.#options;
-    const { parent, action } = spawn;
+    const { parent, action, concurrencyLimit } = spawn;
+    const ids = spawn.children.flatMap((child) => (child.id === undefined ? [] : [child.id]));
     try {
-      const ids = spawn.children.flatMap((child) => (child.id === undefined ? [] : [child.id]));
-      const existing = await store.existing(ids);
-      await this.#put((turn) => {
-        const { runStep } = actionOf(parent, action);
-        const step = runStep === null ? undefined : stepOf(parent, runStep);
-        if (this.#plans.get(parent.id) !== parent || step?.state.name !== 'suspended') {
-          return;
-        }
-        const { concurrencyLimit } = spawn;
-        const plans = spawn.children.map(
-          (child) => this.#makePlan({ ...child, callerPlan: parent.id, callerAction: action, concurrencyLimit }, existing, turn).plan,
-        );
-        turn.invocations.push({ plan: parent, step, event: { kind: 'spawned', plans } });
+      await this.#inLine(ids, async () => {
+        const existing = await store.existing(ids);
+        await this.#put((turn) => {
+          this.#assertRead(ids);
+          const { runStep } = actionOf(parent, action);
+          const step = runStep === null ? undefined : stepOf(parent, runStep);
+          if (this.#plans.get(parent.id) !== parent || step?.state.name !== 'suspended') {
+            return;
+          }
+          const made = spawn.children.map((child) =>
+            this.#makePlan({ ...child, callerPlan: parent.id, callerAction: action, concurrencyLimit }, existing, turn),
+          );
+          turn.invocations.push({ plan: parent, step, event: { kind: 'spawned', plans: made.map(({ plan }) => plan) } });
+          if (parent.isCancelRequested) {
+            this.#cancelNew(made, turn);
+          }
+        });
       });
     } catch (error) {
       this.#options.onFault?.(`sub-plans of ${parent.id} could not be made; trying again`, error);
       clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#spawn(spawn));
+    }
+  }
+
+  /** The plan was cancelled while its sub-plans were on their way: they are made, so that there is a record of them, and end. */
+  #cancelNew(made: readonly { plan: string; created: boolean }[], turn: Turn): void {
+    for (const { plan: id, created } of made) {
+      const plan = created ? this.#plans.get(id) : undefined;
+      if (plan !== undefined) {
+        this.#director.cancel(plan, false, turn);
+      }
     }
   }
 
@@ -560,9 +701,9 @@ export class Engine {
       if (expansion.asked.length > 0) {
         const plan = buildPlanInPlanning(header, { action: request.action, input: request.input });
         turn.addPlan(plan);
+        turn.unplanned.push(plan);
         this.#plans.set(id, plan);
         this.#subPlans.admit(plan);
-        void this.#askForPlan(plan, expansion, new Map());
       } else {
         const plan = buildPlan(header, expansion.root);
         turn.addPlan(plan);
@@ -571,15 +712,22 @@ export class Engine {
       return { plan: id, created: true };
     } catch (error) {
       const stepError = errorOf(error);
-      const declaration = this.#options.catalogue.declarationOf(request.action);
-      if (declaration === undefined) {
-        throw error;
-      }
-      const plan = buildFailedPlan(header, declaration, request.input, stepError);
+      const plan = buildFailedPlan(header, this.#declarationOf(request.action), request.input, stepError);
       turn.addPlan(plan);
-      turn.rested.add(plan);
+      this.#plans.set(id, plan);
+      this.#neverStarted(plan, turn);
       return { plan: id, created: true, error: stepError };
     }
+  }
+
+  /** A plan that ends with its planning. */
+  #neverStarted(plan: Plan, turn: Turn): void {
+    turn.rested.add(plan);
+    this.#director.releaseSiblings(plan, turn);
+  }
+
+  #declarationOf(action: string): ActionDeclaration {
+    return this.#options.catalogue.declarationOf(action) ?? missingDeclaration(action, 1, { run: false, finalize: { kind: 'none' } });
   }
 
   #headerOf(id: string, request: TriggerInput, turn: Turn): PlanHeader {
@@ -604,29 +752,30 @@ export class Engine {
   }
 
   /** Asks executors until the whole tree is known, then makes the plan. While none answers the plan waits in `planning`. */
-  async #askForPlan(plan: Plan, expansion: Expansion, answers: Map<string, PlanNode[]>): Promise<void> {
+  async #askForPlan(plan: Plan, answers: Map<string, PlanNode[]>): Promise<void> {
     const { outbox, clock, catalogue } = this.#options;
     const { request } = plan;
     if (request === null || this.#plans.get(plan.id) !== plan) {
       return;
     }
+    const expand = (): Expansion => expandPlan(request.action, request.input, (name) => catalogue.declarationOf(name), answers);
     try {
-      for (const asked of expansion.asked) {
-        const answer = await outbox.askPlan(asked.declaration, asked.input);
-        if ('error' in answer) {
-          throw new PlanningFailed(answer.error);
+      let expansion = expand();
+      while (expansion.asked.length > 0) {
+        for (const asked of expansion.asked) {
+          const answer = await outbox.askPlan(asked.declaration, asked.input);
+          if ('error' in answer) {
+            throw new PlanningFailed(answer.error);
+          }
+          answers.set(asked.key, answer.nodes);
         }
-        answers.set(asked.key, answer.nodes);
+        expansion = expand();
       }
-      const next = expandPlan(request.action, request.input, (name) => catalogue.declarationOf(name), answers);
-      if (next.asked.length > 0) {
-        await this.#askForPlan(plan, next, answers);
-        return;
-      }
-      await this.#put((turn) => this.#finishPlanning(plan, (header) => buildPlan(header, next.root), turn));
+      const { root } = expansion;
+      await this.#put((turn) => this.#finishPlanning(plan, (header) => buildPlan(header, root), turn));
     } catch (error) {
       if (error instanceof UnavailableError) {
-        clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#askForPlan(plan, expansion, answers));
+        clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#askForPlan(plan, answers));
         return;
       }
       await this.#put((turn) => this.#failPlanning(plan, request, errorOf(error), turn)).catch((fault: unknown) =>
@@ -639,55 +788,62 @@ export class Engine {
     if (this.#plans.get(stub.id) !== stub) {
       return;
     }
-    const plan = build({ ...stub, nowMs: turn.nowMs });
-    this.#subPlans.forget(stub);
+    const { createdAtMs, startedAtMs, isCancelRequested, history } = stub;
+    const plan: Plan = { ...build({ ...stub, nowMs: turn.nowMs }), createdAtMs, startedAtMs, isCancelRequested, history };
     turn.addPlanned(stub, plan);
     this.#startNew(plan, turn);
   }
 
   #failPlanning(stub: Plan, request: { action: string; input: JsonObject }, error: StepErrorV1, turn: Turn): void {
-    const declaration = this.#options.catalogue.declarationOf(request.action);
-    if (this.#plans.get(stub.id) !== stub || declaration === undefined) {
+    if (this.#plans.get(stub.id) !== stub) {
       return;
     }
-    const plan = buildFailedPlan({ ...stub, nowMs: turn.nowMs }, declaration, request.input, error);
+    const { createdAtMs, startedAtMs, isCancelRequested, history } = stub;
+    const failed = buildFailedPlan({ ...stub, nowMs: turn.nowMs }, this.#declarationOf(request.action), request.input, error);
+    const plan: Plan = { ...failed, createdAtMs, startedAtMs, isCancelRequested, history };
     turn.addPlanned(stub, plan);
-    turn.rested.add(plan);
-    this.#subPlans.release(stub, true);
+    this.#plans.set(plan.id, plan);
+    this.#neverStarted(plan, turn);
   }
 
   // --- loading -------------------------------------------------------------------------------------------------------------------
 
+  /** Goes on with a plan from the store. One that cannot be read is left as it is stored, and does not keep others from going on. */
   #adopt(stored: StoredPlan, turn: Turn): void {
     const { catalogue } = this.#options;
-    const plan = planFromRows(stored, (name, version) => catalogue.declarationOf(name, version));
-    this.#plans.set(plan.id, plan);
-    const mayStart = this.#subPlans.admit(plan);
-    switch (plan.state) {
-      case 'planning':
-        if (plan.request !== null) {
-          const { request } = plan;
-          const expansion = expandPlan(request.action, request.input, (name) => catalogue.declarationOf(name));
-          void this.#askForPlan(plan, expansion, new Map());
+    this.#guard(`the plan ${stored.plan.id} could not be read`, () => {
+      const plan = planFromRows(stored, (name, version) => catalogue.declarationOf(name, version));
+      turn.adopted.add(plan.id);
+      this.#plans.set(plan.id, plan);
+      for (const step of plan.steps) {
+        if (step.settledSubPlans !== null) {
+          this.#subPlans.restore(plan.id, step.action, step.settledSubPlans);
         }
-        return;
-      case 'planned':
-        if (mayStart) {
-          this.#director.start(plan, turn);
-        }
-        return;
-      case 'running':
-        this.#director.walk(plan, turn);
-        return;
-      case 'pending':
-      case 'scheduled':
-      case 'paused':
-      case 'stopped':
-        return;
-    }
+      }
+      const mayStart = this.#subPlans.admit(plan);
+      switch (plan.state) {
+        case 'planning':
+          turn.unplanned.push(plan);
+          return;
+        case 'planned':
+          if (mayStart) {
+            this.#director.start(plan, turn);
+          }
+          return;
+        case 'running':
+          this.#director.walk(plan, turn);
+          return;
+        case 'pending':
+        case 'scheduled':
+        case 'paused':
+        case 'stopped':
+          return;
+      }
+    });
   }
 
   #pausedPlan(id: string, stored: StoredPlan | null): Plan {
+    this.#assertRead([id]);
     const active = this.#plans.get(id);
     if (active !== undefined) {
       throw new PlanNotPausedError(id, active.state);
@@ -704,28 +860,54 @@ export class Engine {
 
   /** A turn could not be committed: everything that it touched is read again, so that memory and store agree. */
   #recover(turn: Turn, error: unknown): void {
-    const { onFault, clock, store } = this.#options;
+    const { onFault, clock } = this.#options;
     onFault?.('a turn could not be committed; its plans are read again', error);
-    const touched = [...turn.touchedPlans];
-    for (const plan of touched) {
+    this.#subPlans.takeBack();
+    for (const plan of turn.touchedPlans) {
       this.#plans.delete(plan.id);
-      this.#subPlans.forget(plan);
       this.#cancelTimersOf(plan);
+      if (this.#unread.has(plan.id)) {
+        continue;
+      }
+      this.#unread.add(plan.id);
+      // What could not be committed right after it was read would fail again and again without a pause.
+      if (turn.adopted.has(plan.id)) {
+        clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#read(plan.id));
+      } else {
+        void this.#read(plan.id);
+      }
     }
-    const reload = async (id: string): Promise<void> => {
-      try {
-        const stored = await store.load(id);
-        if (stored !== null && stored.plan.state !== 'stopped' && stored.plan.state !== 'paused') {
-          await this.#put((next) => this.#adopt(stored, next));
-        }
-      } catch {
-        clock.at(clock.now() + RETRY_AFTER_MS, () => void reload(id));
+  }
+
+  /** Reads a plan again. Also a new one: that its commit failed does not mean that it was not written. */
+  async #read(id: string): Promise<void> {
+    const { clock, store } = this.#options;
+    let stored: StoredPlan | null;
+    try {
+      stored = await store.load(id);
+    } catch {
+      clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#read(id));
+      return;
+    }
+    // A turn that fails with it has seen to it already.
+    await this.#put((turn) => {
+      this.#unread.delete(id);
+      if (stored !== null && stored.plan.state !== 'stopped' && stored.plan.state !== 'paused') {
+        this.#adopt(stored, turn);
       }
-    };
-    for (const plan of touched) {
-      if (!turn.isNew(plan)) {
-        void reload(plan.id);
+      if (this.#unread.size === 0) {
+        const waiting = this.#onAllRead;
+        this.#onAllRead = [];
+        waiting.forEach((goOn) => goOn());
       }
+    }).catch(() => undefined);
+  }
+
+  async #whenAllRead(): Promise<void> {
+    if (this.#unread.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onAllRead.push(resolve);
+      });
     }
   }
 
@@ -741,7 +923,9 @@ export class Engine {
 /** Thrown by resume and skip: they are only for plans that are paused. */
 export class PlanNotPausedError extends DynflowError {
   constructor(plan: string, state: PlanState) {
-    super('DYN_PLAN_NOT_PAUSED', `the plan ${plan} is ${state}; only a paused plan can be resumed or skipped`, { context: { plan, state } });
+    super('DYN_PLAN_NOT_PAUSED', `the plan ${plan} is ${state}; only a paused plan can be resumed or skipped`, {
+      context: { plan, state },
+    });
   }
 }
 
@@ -749,6 +933,12 @@ interface Input {
   readonly decide: (turn: Turn) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** The message that gives an event to the holder of a step; it may be sent again and again. */
+function eventMessage(plan: Plan, step: Step, claim: Claim, action: string, event: StoredEvent): Turn['events'][number] {
+  const message = { type: 'step.event', version: 1, claim: claim.id, event: { kind: 'external', ...event } } as const;
+  return { plugin: pluginOf(action), executor: claim.executor, plan: plan.id, step: step.id, message };
 }
 
 /** Carries the error that an executor answered when it was asked for a plan. */
@@ -764,6 +954,10 @@ function errorOf(error: unknown): StepErrorV1 {
   }
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? { code: error.code } : {};
   const isRetryable = error instanceof Error && 'retryable' in error && error.retryable === true;
-  return { errorClass: error instanceof Error ? error.name : 'Error', message: messageOf(error), ...code, kind: isRetryable ? 'retryable' : 'final' };
+  return {
+    errorClass: error instanceof Error ? error.name : 'Error',
+    message: messageOf(error),
+    ...code,
+    kind: isRetryable ? 'retryable' : 'final',
+  };
 }
-

@@ -1,5 +1,13 @@
 import { assertNever } from '@dynflow/kernel';
-import { pluginOf, type ClaimRequestV1, type GrantV1, type OutputChunkV1, type OutputV1, type RefusalV1, type ReportV1 } from '@dynflow/contracts';
+import {
+  pluginOf,
+  type ClaimRequestV1,
+  type GrantV1,
+  type OutputChunkV1,
+  type OutputV1,
+  type RefusalV1,
+  type ReportV1,
+} from '@dynflow/contracts';
 import type { Director } from './director.js';
 import { actionOf, type Claim, type Plan, type Step } from './model.js';
 import type { Turn } from './turn.js';
@@ -35,20 +43,22 @@ export function decideClaim(options: {
     return refuse('the step belongs to another plugin');
   }
   if (step.state.name === 'running' && step.state.claim?.id === claim.claim) {
-    return grant(plan, step, claim.claim);
+    return grant(plan, step, step.state.claim);
   }
   if (!step.isReady || step.attempt !== claim.attempt) {
     return refuse(step.attempt === claim.attempt ? `the step is ${step.state.name}` : `attempt ${step.attempt} is due`);
   }
-  director.stepClaimed(plan, step, { id: claim.claim, executor: request.executor, startId: request.startId, lastReport: 0, tookEvents: step.events.length }, turn);
-  return grant(plan, step, claim.claim);
+  const { executor, startId } = request;
+  const held: Claim = { id: claim.claim, executor, startId, lastReport: 0, tookEvents: step.events.length };
+  director.stepClaimed(plan, step, held, turn);
+  return grant(plan, step, held);
 }
 
-function grant(plan: Plan, step: Step, claim: string): SealedGrant {
+function grant(plan: Plan, step: Step, claim: Claim): SealedGrant {
   const action = actionOf(plan, step.action);
   const { declaration } = action;
   return {
-    claim,
+    claim: claim.id,
     result: 'granted',
     plan: plan.id,
     step: step.id,
@@ -61,7 +71,7 @@ function grant(plan: Plan, step: Step, claim: string): SealedGrant {
     sealedSecrets: declaration.secrets.length > 0 ? plan.sealedSecrets : null,
     secretKeys: declaration.secrets,
     ...(step.checkpoint === undefined ? {} : { checkpoint: step.checkpoint }),
-    events: [...step.events],
+    events: step.events.slice(0, claim.tookEvents).map(({ data }) => data),
     nextSeq: step.nextSeq,
   };
 }

@@ -17,7 +17,7 @@ export interface Claim {
   readonly startId: string;
   /** Number of the last report that was applied, so that a doubled one is applied once. */
   lastReport: number;
-  /** How many stored events its grant carried: they are done with when this invocation ends. */
+  /** How many stored events its grant carried: they are done with when this invocation ends by itself. */
   readonly tookEvents: number;
 }
 
@@ -34,6 +34,18 @@ export type StepState =
   | { name: 'error'; error: StepErrorV1; isRetrying: boolean }
   | { name: 'cancelled' };
 
+/** An event for a step, with the id by which its receiver knows it again. */
+export interface StoredEvent {
+  readonly id: string;
+  readonly data: JsonValue;
+}
+
+/** How many sub-plans of an action have come to rest, and how. */
+export interface SettledSubPlans {
+  readonly success: number;
+  readonly failed: number;
+}
+
 export interface Step {
   readonly id: number;
   readonly kind: StepKind;
@@ -43,8 +55,10 @@ export interface Step {
   /** Number of the invocation that is under way or comes next; tokens and claims carry it. */
   attempt: number;
   checkpoint: JsonValue | undefined;
-  /** Events for the next invocation of a parked step. */
-  events: JsonValue[];
+  /** Events that its next invocation gets; while it is held, the first of them are those that its grant carried. */
+  events: StoredEvent[];
+  /** Stored with the step that made them, so that the count goes on after a restart. */
+  settledSubPlans: SettledSubPlans | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
   executionTimeMs: number;

@@ -24,7 +24,8 @@ export function moveStep(plan: Plan, step: Step, to: StepState, turn: Turn): voi
     step.startedAtMs ??= turn.nowMs;
     step.invokedAtMs = turn.nowMs;
   } else if (step.invokedAtMs !== null) {
-    step.executionTimeMs += turn.nowMs - step.invokedAtMs;
+    // A clock that was put back must not make time negative.
+    step.executionTimeMs += Math.max(0, turn.nowMs - step.invokedAtMs);
     step.invokedAtMs = null;
   }
   step.endedAtMs = to.name === 'success' || to.name === 'error' || to.name === 'skipped' || to.name === 'cancelled' ? turn.nowMs : null;

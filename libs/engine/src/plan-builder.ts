@@ -3,7 +3,14 @@ import type { ActionDeclaration, StepErrorV1 } from '@dynflow/contracts';
 import type { Flow } from './flow.js';
 import { FlowBuilder } from './flow-builder.js';
 import type { Action, OutputReference, Plan, PlanRequest, Step } from './model.js';
-import { InvalidPlanError, PendingOutput, isPlanningObject, type PlannedAction, type PlannedNode, type PlanningValue } from './plan-expansion.js';
+import {
+  InvalidPlanError,
+  PendingOutput,
+  isPlanningObject,
+  type PlannedAction,
+  type PlannedNode,
+  type PlanningValue,
+} from './plan-expansion.js';
 import { emptyTally, type StepKind } from './states.js';
 
 /** Everything about a new plan that is not in its tree. */
@@ -132,7 +139,13 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
  * {@link OutputReference}, so that nobody can smuggle one in by an input that looks like it.
  */
 function referenceView(plan: string, step: number, action: number, subkeys: readonly string[]): JsonObject {
-  return { class: 'Dynflow::ExecutionPlan::OutputReference', execution_plan_id: plan, step_id: step, action_id: action, subkeys: [...subkeys] };
+  return {
+    class: 'Dynflow::ExecutionPlan::OutputReference',
+    execution_plan_id: plan,
+    step_id: step,
+    action_id: action,
+    subkeys: [...subkeys],
+  };
 }
 
 function resolveInput(
@@ -195,7 +208,17 @@ export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclarati
     ...newStep({ id: 1, kind: 'plan', action: 1, queue: declaration.queue, nowMs: header.nowMs }),
     state: { name: 'error', error, isRetrying: false },
   };
-  const action: Action = { id: 1, declaration, planStep: 1, runStep: null, finalizeStep: null, callerAction: null, input, references: [], output: {} };
+  const action: Action = {
+    id: 1,
+    declaration,
+    planStep: 1,
+    runStep: null,
+    finalizeStep: null,
+    callerAction: null,
+    input,
+    references: [],
+    output: {},
+  };
   return {
     ...buildPlanInPlanning(header, { action: declaration.name, input }),
     request: null,
@@ -217,6 +240,7 @@ function newStep(options: { id: number; kind: StepKind; action: number; queue: s
     attempt: 1,
     checkpoint: undefined,
     events: [],
+    settledSubPlans: null,
     startedAtMs: isOver ? nowMs : null,
     endedAtMs: isOver ? nowMs : null,
     executionTimeMs: 0,

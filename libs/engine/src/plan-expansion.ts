@@ -21,9 +21,7 @@ export interface PlannedAction {
 }
 
 export type PlannedNode =
-  | { kind: 'self' }
-  | { kind: 'action'; planned: PlannedAction }
-  | { kind: 'sequence' | 'concurrence'; nodes: PlannedNode[] };
+  { kind: 'self' } | { kind: 'action'; planned: PlannedAction } | { kind: 'sequence' | 'concurrence'; nodes: PlannedNode[] };
 
 /** An action whose plan method an executor has to be asked for; `key` finds its answer again. */
 export interface AskedPlan {

@@ -2,7 +2,19 @@ import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { ActionDeclaration, OutputChunkV1, StepErrorV1 } from '@dynflow/contracts';
 import { FlowCursor } from './flow-cursor.js';
 import { decodeFlow, encodeFlow } from './flow.js';
-import { actionOf, type Action, type Claim, type HistoryEntry, type OutputReference, type Plan, type PlanRequest, type Step, type StepState } from './model.js';
+import {
+  actionOf,
+  type Action,
+  type Claim,
+  type HistoryEntry,
+  type OutputReference,
+  type Plan,
+  type PlanRequest,
+  type SettledSubPlans,
+  type Step,
+  type StepState,
+  type StoredEvent,
+} from './model.js';
 import { emptyTally, resultOf, type PlanResult, type PlanState, type StepKind, type StepStateName } from './states.js';
 
 /*
@@ -75,7 +87,9 @@ export interface StepRow {
 export interface StepDetail {
   claim?: Claim;
   checkpoint?: JsonValue;
+  /** Each an id and data. */
   events?: JsonValue[];
+  subPlans?: SettledSubPlans;
   isDue?: boolean;
   isRetrying?: boolean;
   isCancelRequested?: boolean;
@@ -154,7 +168,7 @@ export function stepRow(plan: Plan, step: Step): StepRow {
     detail.checkpoint = step.checkpoint;
   }
   if (step.events.length > 0) {
-    detail.events = step.events;
+    detail.events = step.events.map(({ id, data }) => ({ id, data }));
   }
   if (state.name === 'suspended' && state.isDue) {
     detail.isDue = true;
@@ -164,6 +178,9 @@ export function stepRow(plan: Plan, step: Step): StepRow {
   }
   if (step.isCancelRequested) {
     detail.isCancelRequested = true;
+  }
+  if (step.settledSubPlans !== null) {
+    detail.subPlans = step.settledSubPlans;
   }
   if (step.nextSeq > 1) {
     detail.nextSeq = step.nextSeq;
@@ -225,7 +242,13 @@ export function planFromRows(stored: StoredPlan, declarationOf: (name: string, v
     steps,
     actions: stored.actions.map((action) => ({
       id: action.id,
-      declaration: declarationOf(action.name, action.version) ?? missingDeclaration(action),
+      declaration:
+        declarationOf(action.name, action.version) ??
+        missingDeclaration(action.name, action.version, {
+          run: action.runStep !== null,
+          finalize: action.finalizeStep === null ? { kind: 'none' } : { kind: 'run' },
+          ...(action.chunksAs === null ? {} : { chunksAs: action.chunksAs }),
+        }),
       planStep: action.planStep,
       runStep: action.runStep,
       finalizeStep: action.finalizeStep,
@@ -267,7 +290,8 @@ function stepFromRow(row: StepRow): Step {
     state: stateFromRow(row),
     attempt: row.attempt,
     checkpoint: detail.checkpoint,
-    events: detail.events ?? [],
+    events: (detail.events ?? []) as unknown as StoredEvent[],
+    settledSubPlans: detail.subPlans ?? null,
     startedAtMs: row.startedAtMs,
     endedAtMs: row.endedAtMs,
     executionTimeMs: row.executionTimeMs,
@@ -301,21 +325,24 @@ function stateFromRow(row: StepRow): StepState {
   }
 }
 
-function missingDeclaration(row: ActionRow): ActionDeclaration {
+/** Stands in for an action that nobody declares: it can be shown and recorded, and is never run. */
+export function missingDeclaration(
+  name: string,
+  version: number,
+  shape: Pick<ActionDeclaration, 'run' | 'finalize' | 'chunksAs'>,
+): ActionDeclaration {
   return {
-    name: row.name,
-    version: row.version,
+    name,
+    version,
     inputSchema: {},
     secrets: [],
     plan: { kind: 'self' },
-    run: row.runStep !== null,
-    finalize: row.finalizeStep === null ? { kind: 'none' } : { kind: 'run' },
     queue: 'default',
     rescueStrategy: 'Pause',
     cancellable: false,
     resumable: false,
     idempotent: false,
     initialOutput: {},
-    ...(row.chunksAs === null ? {} : { chunksAs: row.chunksAs }),
+    ...shape,
   };
 }

@@ -8,16 +8,7 @@ import { DynflowError } from '@dynflow/kernel';
 export type PlanState = 'pending' | 'scheduled' | 'planning' | 'planned' | 'running' | 'paused' | 'stopped';
 export type PlanResult = 'pending' | 'success' | 'warning' | 'error' | 'cancelled';
 export type StepKind = 'plan' | 'run' | 'finalize';
-export type StepStateName =
-  | 'scheduling'
-  | 'pending'
-  | 'running'
-  | 'success'
-  | 'suspended'
-  | 'skipping'
-  | 'skipped'
-  | 'error'
-  | 'cancelled';
+export type StepStateName = 'scheduling' | 'pending' | 'running' | 'success' | 'suspended' | 'skipping' | 'skipped' | 'error' | 'cancelled';
 
 export const PLAN_TRANSITIONS = {
   pending: ['stopped', 'scheduled', 'planning'],

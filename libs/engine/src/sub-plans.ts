@@ -1,125 +1,198 @@
 import type { SubPlanCounts } from '@dynflow/contracts';
-import type { Plan } from './model.js';
+import type { Plan, SettledSubPlans } from './model.js';
 import { resultOf } from './states.js';
 
-/** The sub-plans of one plan that are alive here, and how many of them may run at once. */
+/** The sub-plans that one action made and that are alive here, and how many of them may run at once. */
 interface Family {
-  readonly limit: number | null;
+  limit: number | null;
+  readonly isPlanning: Set<string>;
   readonly running: Set<string>;
-  readonly waiting: Plan[];
-  readonly counts: SubPlanCounts;
+  /** They start in this order. */
+  readonly waiting: Set<string>;
+  success: number;
+  failed: number;
 }
 
 /**
- * Keeps account of sub-plans by their caller. Owns: who may start under a concurrency limit, and the counts. Does not own: starting
- * them, or telling the caller. Invariant: with a limit, never more than that many of a family are started and not at rest.
+ * Keeps account of sub-plans by the action that made them. It knows them by id only.
+ *
+ * Owns: who may start under a concurrency limit, and the counts. Does not own: starting them, or telling the caller.
+ *
+ * Invariants:
+ * S1. With a limit, never more than that many of a family are started and not at rest; resumed and cancelled ones, which must not wait,
+ *     excepted.
+ * S2. What a turn changed can be taken back as long as that turn is not committed.
  */
 export class SubPlans {
-  readonly #families = new Map<string, Family>();
+  readonly #families = new Map<string, Map<number, Family>>();
+  #undo: (() => void)[] = [];
 
-  /** Takes a new (or loaded) sub-plan into account. @returns true if it may start now; otherwise it waits for a sibling to end. */
+  /** The turn's changes are committed. */
+  keep(): void {
+    this.#undo = [];
+  }
+
+  /** The turn could not be committed: the account is again as it was before. */
+  takeBack(): void {
+    for (const undo of this.#undo.toReversed()) {
+      undo();
+    }
+    this.#undo = [];
+  }
+
+  /** What is stored of an action's sub-plans that are at rest: the account of a loaded plan begins with it. */
+  restore(caller: string, action: number, settled: SettledSubPlans): void {
+    Object.assign(this.#familyOf(caller, action, null), settled);
+  }
+
+  /**
+   * Takes a new, loaded or resumed sub-plan into account, or one that has its steps now. Telling it twice is harmless.
+   *
+   * @returns true if it may start now; otherwise it waits for a sibling to end.
+   */
   admit(plan: Plan): boolean {
     if (plan.callerPlan === null) {
       return true;
     }
-    const family = this.#familyOf(plan.callerPlan, plan.concurrencyLimit);
-    family.counts.total += 1;
-    family.counts.pending += 1;
-    if (plan.state !== 'running' && family.limit !== null && family.running.size >= family.limit) {
-      family.waiting.push(plan);
+    const family = this.#familyOf(plan.callerPlan, plan.callerAction ?? 0, plan.concurrencyLimit);
+    if (plan.state === 'planning') {
+      this.#add(family.isPlanning, plan.id);
       return false;
     }
-    family.running.add(plan.id);
+    if (family.running.has(plan.id) || family.waiting.has(plan.id)) {
+      return family.running.has(plan.id);
+    }
+    this.#remove(family.isPlanning, plan.id);
+    if (plan.state === 'paused') {
+      this.#count(family, 'failed', -Math.min(1, family.failed));
+    } else if (plan.state !== 'running' && family.limit !== null && family.running.size >= family.limit) {
+      this.#add(family.waiting, plan.id);
+      return false;
+    }
+    this.#add(family.running, plan.id);
     return true;
   }
 
   /**
-   * A sub-plan came to rest. The account is kept while the caller may still ask for its counts.
+   * A sub-plan came to rest, or never got beyond its planning. The account is kept while the caller may still ask for its counts.
    *
-   * @returns the siblings that may start now.
+   * @returns ids of the siblings that may start now.
    */
-  release(plan: Plan, isCallerActive: boolean): Plan[] {
-    const family = plan.callerPlan === null ? undefined : this.#families.get(plan.callerPlan);
-    if (family === undefined || plan.callerPlan === null) {
+  release(plan: Plan, isCallerActive: boolean): string[] {
+    if (plan.callerPlan === null) {
       return [];
     }
-    const wasRunning = family.running.delete(plan.id);
-    const index = family.waiting.indexOf(plan);
-    if (index >= 0) {
-      family.waiting.splice(index, 1);
-    }
-    if (wasRunning || index >= 0) {
-      family.counts.pending -= 1;
-      family.counts[resultOf(plan.tally) === 'success' ? 'success' : 'failed'] += 1;
-    }
-    const started: Plan[] = [];
-    while (family.waiting.length > 0 && (family.limit === null || family.running.size < family.limit)) {
-      const next = family.waiting.shift();
-      if (next !== undefined) {
-        family.running.add(next.id);
-        started.push(next);
+    const action = plan.callerAction ?? 0;
+    const family = this.#familyOf(plan.callerPlan, action, plan.concurrencyLimit);
+    this.#remove(family.isPlanning, plan.id);
+    this.#remove(family.running, plan.id);
+    this.#remove(family.waiting, plan.id);
+    this.#count(family, resultOf(plan.tally) === 'success' ? 'success' : 'failed', 1);
+    const started: string[] = [];
+    for (const next of family.waiting) {
+      if (family.limit !== null && family.running.size >= family.limit) {
+        break;
       }
+      this.#remove(family.waiting, next);
+      this.#add(family.running, next);
+      started.push(next);
     }
-    if (!isCallerActive && family.running.size === 0 && family.waiting.length === 0) {
-      this.#families.delete(plan.callerPlan);
+    if (!isCallerActive && !isAlive(family)) {
+      this.#delete(plan.callerPlan, action, family);
     }
     return started;
   }
 
-  /** The caller itself came to rest: its account goes with its last sub-plan. */
+  /** The caller itself came to rest, and that is committed: its account goes with its last sub-plan. */
   callerRests(caller: string): void {
-    const family = this.#families.get(caller);
-    if (family !== undefined && family.running.size === 0 && family.waiting.length === 0) {
+    for (const [action, family] of this.#families.get(caller) ?? []) {
+      if (!isAlive(family)) {
+        this.#families.get(caller)?.delete(action);
+      }
+    }
+    if (this.#families.get(caller)?.size === 0) {
       this.#families.delete(caller);
-    }
-  }
-
-  /** Takes a plan out of account that was never committed, or that is about to be loaded anew. */
-  forget(plan: Plan): void {
-    const family = plan.callerPlan === null ? undefined : this.#families.get(plan.callerPlan);
-    if (family === undefined) {
-      return;
-    }
-    const index = family.waiting.indexOf(plan);
-    if (index >= 0) {
-      family.waiting.splice(index, 1);
-    }
-    if (family.running.delete(plan.id) || index >= 0) {
-      family.counts.total -= 1;
-      family.counts.pending -= 1;
     }
   }
 
   /** Lets a waiting sub-plan start whatever the limit: it is to be cancelled, and that must not wait. */
   startAnyway(plan: Plan): boolean {
-    const family = plan.callerPlan === null ? undefined : this.#families.get(plan.callerPlan);
-    const index = family?.waiting.indexOf(plan) ?? -1;
-    if (family === undefined || index < 0) {
+    const family = plan.callerPlan === null ? undefined : this.#families.get(plan.callerPlan)?.get(plan.callerAction ?? 0);
+    if (family === undefined || !this.#remove(family.waiting, plan.id)) {
       return false;
     }
-    family.waiting.splice(index, 1);
-    family.running.add(plan.id);
+    this.#add(family.running, plan.id);
     return true;
   }
 
-  /** Ids of the sub-plans that are not at rest. */
+  /** Ids of a plan's sub-plans that are not at rest, of all its actions. */
   activeOf(caller: string): string[] {
-    const family = this.#families.get(caller);
-    return family === undefined ? [] : [...family.running, ...family.waiting.map((plan) => plan.id)];
+    return [...(this.#families.get(caller)?.values() ?? [])].flatMap(({ isPlanning, running, waiting }) => [
+      ...isPlanning,
+      ...running,
+      ...waiting,
+    ]);
   }
 
-  countsOf(caller: string): SubPlanCounts | undefined {
-    const counts = this.#families.get(caller)?.counts;
-    return counts === undefined ? undefined : { ...counts };
+  countsOf(caller: string, action: number): SubPlanCounts | undefined {
+    const family = this.#families.get(caller)?.get(action);
+    if (family === undefined) {
+      return undefined;
+    }
+    const { success, failed } = family;
+    const pending = family.isPlanning.size + family.running.size + family.waiting.size;
+    return { total: pending + success + failed, pending, success, failed };
   }
 
-  #familyOf(caller: string, limit: number | null): Family {
-    const known = this.#families.get(caller);
+  #familyOf(caller: string, action: number, limit: number | null): Family {
+    const families = this.#families.get(caller) ?? new Map<number, Family>();
+    this.#families.set(caller, families);
+    const known = families.get(action);
     if (known !== undefined) {
+      // An account that was restored knows its limit from the first sub-plan.
+      known.limit ??= limit;
       return known;
     }
-    const family: Family = { limit, running: new Set(), waiting: [], counts: { total: 0, pending: 0, success: 0, failed: 0 } };
-    this.#families.set(caller, family);
+    const family: Family = { limit, isPlanning: new Set(), running: new Set(), waiting: new Set(), success: 0, failed: 0 };
+    families.set(action, family);
+    this.#undo.push(() => void families.delete(action));
     return family;
   }
+
+  #delete(caller: string, action: number, family: Family): void {
+    const families = this.#families.get(caller);
+    families?.delete(action);
+    if (families?.size === 0) {
+      this.#families.delete(caller);
+    }
+    this.#undo.push(() => {
+      this.#families.set(caller, (this.#families.get(caller) ?? new Map<number, Family>()).set(action, family));
+    });
+  }
+
+  #add(ids: Set<string>, id: string): void {
+    if (!ids.has(id)) {
+      ids.add(id);
+      this.#undo.push(() => void ids.delete(id));
+    }
+  }
+
+  #remove(ids: Set<string>, id: string): boolean {
+    if (!ids.delete(id)) {
+      return false;
+    }
+    this.#undo.push(() => void ids.add(id));
+    return true;
+  }
+
+  #count(family: Family, what: 'success' | 'failed', by: number): void {
+    family[what] += by;
+    this.#undo.push(() => {
+      family[what] -= by;
+    });
+  }
+}
+
+function isAlive(family: Family): boolean {
+  return family.isPlanning.size + family.running.size + family.waiting.size > 0;
 }

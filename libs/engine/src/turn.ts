@@ -1,14 +1,22 @@
 import type { JsonValue } from '@dynflow/kernel';
-import { pluginOf, type AppliedV1, type LocalEvent, type OutputStoredV1, type StepEventV1, type StepTokenV1, type SubPlanRequest } from '@dynflow/contracts';
+import {
+  pluginOf,
+  type AppliedV1,
+  type LocalEvent,
+  type OutputStoredV1,
+  type StepEventV1,
+  type StepTokenV1,
+  type SubPlanRequest,
+} from '@dynflow/contracts';
 import type { Action, Plan, Step } from './model.js';
 import type { Changes } from './ports.js';
 import { actionRow, planRow, stepRow, type ChunkRow } from './rows.js';
 
 export interface EffectRequest {
-  readonly plan: string;
+  readonly plan: Plan;
   readonly step: number;
   readonly attempt: number;
-  readonly action: string;
+  readonly action: Action;
   readonly name: string;
   readonly payload: JsonValue;
 }
@@ -34,14 +42,14 @@ export class Turn {
   readonly stored = new Map<string, { plugin: string; executor: string; output: Map<string, number> }>();
   readonly events: { plugin: string; executor: string; plan: string; step: number; message: StepEventV1 }[] = [];
   readonly timers: { plan: string; step: number; attempt: number; atMs: number }[] = [];
+  /** Plans whose steps have to be asked of an executor. */
+  readonly unplanned: Plan[] = [];
+  /** Plans that were read from the store in this turn. */
+  readonly adopted = new Set<string>();
   /** Plans that came to rest in this turn: stopped or paused. */
   readonly rested = new Set<Plan>();
 
   constructor(readonly nowMs: number) {}
-
-  isNew(plan: Plan): boolean {
-    return this.#new.has(plan);
-  }
 
   addPlan(plan: Plan): void {
     this.#new.add(plan);
@@ -50,6 +58,7 @@ export class Turn {
   /** A plan that was only a request has its steps now: its row changes, actions and steps are new. */
   addPlanned(stub: Plan, plan: Plan): void {
     this.#new.delete(stub);
+    this.#plans.delete(stub);
     this.#planned.add(plan);
   }
 
