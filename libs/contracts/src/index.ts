@@ -50,4 +50,6 @@ export type {
   SubPlanCounts,
   SubPlanRequest,
 } from './local.js';
+export { messageSchemas } from './message-schemas.js';
+export type { MessageType } from './message-schemas.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';
