@@ -114,7 +114,8 @@ export class ScriptSession {
   private orderStop(): void {
     if (this.hasExited) return this.abandon();
     if (this.isScriptSent) {
-      this.tell('TERM');
+      // Before the mark an order could be swallowed together with the script: some `head` read on past what they were asked for.
+      if (this.hasRun) this.tell('TERM');
       this.timer = setTimeout(() => {
         this.tell('KILL');
         this.timer = setTimeout(() => this.abandonUnconfirmed(), this.plan.confirmMs);
@@ -196,6 +197,7 @@ export class ScriptSession {
         if (!this.isScriptSent && !this.isStopping) this.sendScript();
         return;
       case 'run':
+        if (!this.hasRun && this.isStopping) this.tell('TERM');
         this.hasRun = true;
         return;
       case 'fail':
