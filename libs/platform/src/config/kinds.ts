@@ -74,10 +74,9 @@ export function oneOf<const Word extends string>(...words: Word[]): Kind<Word> {
 export function listOf(item: Kind<string>, expects: string): Kind<string[]> {
   const list = kind(expects, (value) => {
     const items: unknown[] | undefined = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : undefined;
-    const parsed = items
-      ?.filter((one) => one !== '' && !(typeof one === 'string' && one.trim() === ''))
-      .map((one) => item.schema.safeParse(one).data);
-    return parsed?.some((one) => one === undefined) === true ? undefined : [...new Set(parsed as string[] | undefined)];
+    const filled = items?.filter((one) => typeof one !== 'string' || one.trim() !== '');
+    const parsed = filled?.map((one) => item.schema.safeParse(one).data);
+    return parsed === undefined || parsed.some((one) => one === undefined) ? undefined : [...new Set(parsed as string[])];
   });
   return { ...list, isList: true };
 }
@@ -138,7 +137,8 @@ export const database: Kind<Database> = kind('sqlite::memory:, sqlite:/path/to/f
   }
   // Three slashes are what other programs write for an absolute path; two would make the first directory a host name.
   const file = /^sqlite:(?:\/\/(?=\/))?(?!\/\/)([^:?].*)$/.exec(text)?.[1];
-  if (file !== undefined) {
+  // Half of the in-memory name would make a file of that name.
+  if (file !== undefined && !/^memory:?$/.test(file)) {
     return { kind: 'sqlite-file', url: `sqlite:${resolve(file)}`, path: resolve(file) };
   }
   return url(['postgres', 'postgresql'], '').schema.safeParse(text).success ? { kind: 'postgres', url: text } : undefined;

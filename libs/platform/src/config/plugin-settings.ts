@@ -49,12 +49,20 @@ export function sectionOf(plugin: ConfigurablePlugin): PluginSection {
 
 /** Reads the environment's text by what the schema takes there. A text that does not fit stays a text, for the schema to refuse. */
 export function fromText(setting: PluginSetting, text: string): unknown {
-  return scalarOrList(text, setting);
+  const trimmed = text.trim();
+  if (setting.types.has('array') && !(setting.types.has('string') && !trimmed.startsWith('['))) {
+    return listFrom(trimmed, setting.itemTypes);
+  }
+  if (setting.types.has('object') && trimmed.startsWith('{')) {
+    return jsonFrom(trimmed) ?? text;
+  }
+  const word = withoutColon(trimmed, setting.words);
+  return setting.words.includes(word) ? word : scalar(text, setting.types, setting.words.length > 0);
 }
 
-/** A value of the file: typed already, except for the colon that Ruby's symbols have. */
+/** A value of the file: typed already, but texts may be what YAML 1.1, Ruby's, takes for something else: `yes`, `:symbol`. */
 export function fromFile(setting: PluginSetting, value: unknown): unknown {
-  return typeof value === 'string' ? withoutColon(value, setting.words) : value;
+  return typeof value === 'string' ? fromText(setting, value) : value;
 }
 
 function declared(section: string, name: string, property: JsonObject): PluginSetting {
@@ -82,18 +90,6 @@ function branchesOf(schema: JsonObject): JsonObject[] {
 
 function typesOf(branches: JsonObject[]): Set<string> {
   return new Set(branches.flatMap((branch) => [branch['type']].flat()).filter((type) => typeof type === 'string'));
-}
-
-function scalarOrList(text: string, setting: PluginSetting): unknown {
-  const trimmed = text.trim();
-  if (setting.types.has('array') && !(setting.types.has('string') && !trimmed.startsWith('['))) {
-    return listFrom(trimmed, setting.itemTypes);
-  }
-  if (setting.types.has('object') && trimmed.startsWith('{')) {
-    return jsonFrom(trimmed) ?? text;
-  }
-  const word = withoutColon(trimmed, setting.words);
-  return setting.words.includes(word) ? word : scalar(text, setting.types, setting.words.length > 0);
 }
 
 function listFrom(text: string, itemTypes: ReadonlySet<string>): unknown {

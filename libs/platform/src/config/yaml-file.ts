@@ -34,7 +34,13 @@ export function readYamlFile(path: string, readFile: ReadFile): FileContent {
       }),
     };
   }
-  const root = withoutColons(document.toJS({ mapAsMap: true }));
+  let root: { value: unknown; faults: string[] };
+  try {
+    root = withoutColons(document.toJS({ mapAsMap: true }));
+  } catch (error) {
+    // Aliases without an anchor, or so many that the file would fill the memory.
+    return { values: new Map(), faults: [`is not valid YAML: ${messageOf(error)}`] };
+  }
   if (root.value === null) {
     return { values: new Map(), faults: [] };
   }
