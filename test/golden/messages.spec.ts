@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { compactDecrypt, importJWK, type JWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { messageSchemas, type MessageType } from '@dynflow/contracts';
+import { natsUsers } from '@dynflow/testing';
 
 const folder = join(import.meta.dirname, 'messages');
 const root = join(import.meta.dirname, '../..');
@@ -50,6 +51,14 @@ describe('a message that was once sent', () => {
       const { type } = message as { type?: unknown };
       expect(isMessageType(type) && messageSchemas[type].safeParse(message).success, name).toBe(true);
     }
+  });
+});
+
+describe('docs/protocol.md', () => {
+  it('shows the rights on NATS that the tests run with', () => {
+    const quoted = (text: string): string[] => [...text.matchAll(/"([^"…]+)"/g)].map(([, subject = '']) => subject);
+    const [, shown = ''] = /```\n(authorization .*?)```/s.exec(readFileSync(join(root, 'docs/protocol.md'), 'utf8')) ?? [];
+    expect(quoted(shown)).toEqual(quoted(natsUsers(['example_greeting'])));
   });
 });
 
