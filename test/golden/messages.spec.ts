@@ -56,7 +56,7 @@ describe('a message that was once sent', () => {
 
 describe('docs/protocol.md', () => {
   it('shows the rights on NATS that the tests run with', () => {
-    const quoted = (text: string): string[] => [...text.matchAll(/"([^"…]+)"/g)].map(([, subject = '']) => subject);
+    const quoted = (text: string): string[] => [...text.matchAll(/"((?:dynflow|_I|\$JS)\.[^"]*)"/g)].map(([, subject = '']) => subject);
     const [, shown = ''] = /```\n(authorization .*?)```/s.exec(readFileSync(join(root, 'docs/protocol.md'), 'utf8')) ?? [];
     expect(quoted(shown)).toEqual(quoted(natsUsers(['example_greeting'])));
   });

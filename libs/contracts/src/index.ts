@@ -41,15 +41,7 @@ export {
   StoreRequestV1,
   StoredDocument,
 } from './messages/executor.js';
-export type {
-  LocalCommand,
-  LocalEvent,
-  LocalInvocation,
-  LocalOutcome,
-  LocalResult,
-  SubPlanCounts,
-  SubPlanRequest,
-} from './local.js';
+export type { LocalCommand, LocalEvent, LocalInvocation, LocalOutcome, LocalResult, SubPlanCounts, SubPlanRequest } from './local.js';
 export { messageSchemas } from './message-schemas.js';
 export type { MessageType } from './message-schemas.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';

@@ -41,8 +41,7 @@ export interface SubPlanRequest {
 
 /** What a local action asks for besides its outcome. */
 export type LocalCommand =
-  | { kind: 'spawn'; children: SubPlanRequest[]; concurrencyLimit?: number }
-  | { kind: 'effect'; name: string; payload: JsonValue };
+  { kind: 'spawn'; children: SubPlanRequest[]; concurrencyLimit?: number } | { kind: 'effect'; name: string; payload: JsonValue };
 
 /** What a local action sees. */
 export interface LocalInvocation {
