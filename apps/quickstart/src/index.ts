@@ -1,0 +1,2 @@
+export { runQuickstart } from './quickstart.js';
+export type { QuickstartOptions } from './quickstart.js';
