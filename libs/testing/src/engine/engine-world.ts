@@ -96,12 +96,14 @@ export class EngineWorld {
     return plan;
   }
 
-  /** Lets turns run until nothing is left that happens by itself. */
+  /** Lets turns run, and keeps appointments that are overdue, until nothing is left that happens by itself. */
   async settle(): Promise<void> {
     for (let isQuiet = false; !isQuiet;) {
       // Lets promises that are resolved already go on; nothing here waits for time.
       await new Promise((resolve) => setImmediate(resolve));
-      isQuiet = this.#turns.length === 0;
+      const isOverdue = (this.clock.nextAtMs ?? Infinity) <= this.clock.now();
+      isQuiet = this.#turns.length === 0 && !isOverdue;
+      this.clock.advance(0);
       this.turn();
     }
   }
