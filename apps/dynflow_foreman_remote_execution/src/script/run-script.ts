@@ -11,6 +11,9 @@ import { ScriptSession, statusOf } from './script-session.js';
 import type { SessionEnd, SessionPlan } from './script-session.js';
 import { userSwitchOf, wantsTerminal } from './user-switch.js';
 
+/** A timer cannot be set further ahead, some 24 days; a longer limit is none. */
+const MAX_LIMIT_SECONDS = 2_147_483;
+
 export interface ScriptPorts {
   readonly transport: SshTransport;
   readonly write: WriteOutput;
@@ -51,7 +54,7 @@ export async function runScript(
   const onAbort = (): void => run.stop('Cancel requested, trying to stop the job');
   const limitSeconds = job.execution_timeout_interval;
   const onTimeout = (): void => run.stop('Timeout for execution passed, trying to stop the job');
-  const timer = limitSeconds === undefined ? undefined : setTimeout(onTimeout, Math.min(limitSeconds * 1000, 2 ** 31 - 1));
+  const timer = limitSeconds === undefined || limitSeconds > MAX_LIMIT_SECONDS ? undefined : setTimeout(onTimeout, limitSeconds * 1000);
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {

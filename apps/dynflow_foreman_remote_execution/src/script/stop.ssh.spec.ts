@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo, Server } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startSshHost, startSshd } from '@dynflow/testing';
@@ -147,6 +147,45 @@ describe('a connection that is lost', () => {
   });
 });
 
+describe('a host that hangs', () => {
+  let server: Sshd;
+  let relay: Relay;
+  let lab: ScriptLab;
+  beforeAll(async () => {
+    server = await startSshd({ account: {} });
+    relay = await startRelay(server.port);
+    lab = new ScriptLab({ ...server, port: relay.port }, { keepaliveMs: 200 });
+  });
+  afterEach(() => relay.thaw());
+  afterAll(async () => {
+    relay.stop();
+    await server.stop();
+  });
+
+  it('is given up when it shows no sign of life', async () => {
+    const run = lab.start({ script: 'echo started; exec sleep 300', remote_working_dir: `/home/${server.user}/work` });
+    await run.seen('stdout', 'started');
+    relay.freeze();
+    expect(await run.result).toEqual({ exitStatus: 'EXCEPTION' });
+    expect(run.text('debug')).toMatch(/^Lost the connection to 127\.0\.0\.1 \(Keepalive timeout\); the job may still be running there/);
+  });
+
+  it('does not hold up a cancel', async () => {
+    const patient = new ScriptLab({ ...server, port: relay.port });
+    const run = patient.start(
+      { script: 'echo started; exec sleep 300', remote_working_dir: `/home/${server.user}/work` },
+      { graceMs: 200, confirmMs: 200 },
+    );
+    await run.seen('stdout', 'started');
+    relay.freeze();
+    run.cancel();
+    expect(await run.result).toEqual({ exitStatus: 'EXCEPTION' });
+    expect(run.text('debug')).toMatch(
+      /did not confirm the end of the job, neither after TERM nor after KILL; it may still be running there\n$/,
+    );
+  });
+});
+
 describe('cancelling while connecting', () => {
   let silent: Server;
   let dir: string;
@@ -190,3 +229,35 @@ describe('cancelling while connecting', () => {
     expect(outcome.debug).toMatch(/^Timeout for execution passed, trying to stop the job\nStopped before the script was started/);
   });
 });
+
+interface Relay {
+  readonly port: number;
+  /** Nothing goes through any more, in either direction, and no connection ends: as when a cable is pulled. */
+  freeze(): void;
+  thaw(): void;
+  stop(): void;
+}
+
+async function startRelay(target: number): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect({ port: target, host: '127.0.0.1' });
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (chunk) => to.write(chunk));
+      from.on('end', () => to.end());
+      from.on('error', () => to.destroy());
+      from.on('close', () => sockets.delete(from));
+    }
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    freeze: () => sockets.forEach((socket) => socket.pause()),
+    thaw: () => sockets.forEach((socket) => socket.destroy()),
+    stop: () => void server.close(),
+  };
+}

@@ -54,6 +54,8 @@ export class HostKeyCheck {
     } catch (error) {
       throw this.storeFailed('write', error);
     }
+    // When keys are exchanged again on this connection, only this one will do.
+    this.known = [this.shown];
   }
 
   /** The refusal, once `accepts` said no or the server had none of the pinned types. */

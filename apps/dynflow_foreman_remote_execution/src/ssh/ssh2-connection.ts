@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { messageOf } from '@dynflow/kernel';
 import type { Client, ClientChannel, PseudoTtyOptions } from 'ssh2';
 import { SshError } from './errors.js';
@@ -36,9 +37,10 @@ export class Ssh2Connection implements SshConnection {
   private cause: Error | undefined;
   private isClosing = false;
 
-  /** @param client a client that has just become ready. */
+  /** @param client a client that has just become ready, on `socket`. */
   constructor(
     private readonly client: Client,
+    private readonly socket: Socket,
     private readonly label: string,
   ) {
     // Errors after the login are not fatal by themselves; the loss of the socket is, and then the first of them is the cause.
@@ -95,7 +97,8 @@ export class Ssh2Connection implements SshConnection {
   async close(): Promise<void> {
     this.isClosing = true;
     this.client.end();
-    const timer = setTimeout(() => this.client.destroy(), GOODBYE_MS);
+    // Not the client's own destroy(), which does nothing once the end was sent: a host that hangs would be waited for.
+    const timer = setTimeout(() => this.socket.destroy(), GOODBYE_MS);
     await this.closed;
     clearTimeout(timer);
   }

@@ -117,7 +117,7 @@ class Attempt {
       client.on('handshake', () => (isHandshakeDone = true));
       client.on('ready', () => {
         // Built before the promise settles, so that no error or close can fall between two listeners.
-        if (settle()) resolve(new Ssh2Connection(client, label));
+        if (settle()) resolve(new Ssh2Connection(client, socket, label));
       });
       client.on('error', (error: Error & { level?: string }) => {
         // A key that cannot sign is passed over; the login goes on with the next method.
