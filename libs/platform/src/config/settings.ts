@@ -114,10 +114,10 @@ export const settings = {
   }),
   trustedHosts: setting({
     group: 'Server',
-    kind: listOf(host, 'host names or IP addresses, separated by commas'),
+    kind: listOf(host, 'host names, separated by commas'),
     default: null,
-    defaultNote: 'no restriction by name',
-    help: 'Who may call the routes that launch and change work: common names of client certificates over HTTPS, host names over HTTP. An empty list lets nobody in.',
+    defaultNote: 'every certificate of DYNFLOW_SSL_CA',
+    help: 'Common names of the client certificates that may launch and change work over HTTPS. An empty list lets nobody in. Plain HTTP is served on loopback only, and trusted.',
     example: 'foreman.example.com,proxy.example.com',
     programs: gateway,
   }),
