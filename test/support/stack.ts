@@ -64,18 +64,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function assemble(options: StackOptions, dir: string, closers: (() => Promise<void>)[]): Promise<Stack> {
   const { shape, env = {}, executorEnv = {}, onCallback, allowedErrors = [] } = options;
   const certificates = await makeCertificates(join(dir, 'tls'));
-  const foreman = await startForeman({
-    tls: certificates.server,
-    registeredProxies: ['proxy.example.test'],
-    ...(onCallback === undefined ? {} : { onCallback }),
-  });
-  closers.push(() => foreman.stop());
-  const sshd = await startSshd();
-  closers.push(() => sshd.stop());
-  const nats = shape === 'thin' ? await startNatsServer({ config: natsUsers([executorPlugin]) }) : undefined;
-  if (nats !== undefined) {
-    closers.push(() => nats.stop());
-  }
+  const opened = <T extends { stop(): Promise<void> }>(server: T): T => {
+    closers.push(() => server.stop());
+    return server;
+  };
+  const [foreman, sshd, nats] = await Promise.all([
+    startForeman({
+      tls: certificates.server,
+      registeredProxies: ['proxy.example.test'],
+      ...(onCallback === undefined ? {} : { onCallback }),
+    }).then(opened),
+    startSshd().then(opened),
+    shape === 'thin' ? startNatsServer({ config: natsUsers([executorPlugin]) }).then(opened) : undefined,
+  ]);
 
   const databaseFile = join(dir, 'dynflow.sqlite');
   const login = { DYNFLOW_REMOTE_EXECUTION_SSH_IDENTITY_KEY_FILE: sshd.clientKeyPath };

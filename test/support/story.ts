@@ -54,7 +54,7 @@ export async function expectStopped(
 }
 
 /** Waits for a task's callback and compares it with the recorded one; it has come once, and Foreman's tables took all of it. */
-export async function expectCallback(stack: Stack, name: string, task: string): Promise<ReceivedCallback> {
+export async function expectCallback(stack: Stack, name: string, task: string, variables: Variables = {}): Promise<ReceivedCallback> {
   const { foreman } = stack;
   const received = await foreman.waitForCallback(task, { timeoutMs: patienceMs });
   const { request, shape } = loadCallback(name);
@@ -68,7 +68,7 @@ export async function expectCallback(stack: Stack, name: string, task: string): 
   // A smart proxy's HTTP client puts a type of its own before the one that Foreman looks for.
   expect(request.headers['accept']).toContain(headers.accept);
   expect(headers['content-type']).toBe(request.headers['content-type']);
-  expectShape(body, fillIn(shape, { task }));
+  expectShape(body, fillIn(shape, { task, ...variables }));
   expect(foreman.counts()[task]).toBe(1);
   expect(foreman.faultsOf(task)).toEqual([]);
   return received;

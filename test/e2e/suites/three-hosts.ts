@@ -6,7 +6,7 @@ import { hasLine } from '../../support/output.js';
 
 /** A batch of three hosts, compared with what a smart proxy answers and sends: exit 0, exit 7, and a host that nobody can reach. */
 export function threeHostsSuite(current: () => Stack): void {
-  describe.each(['', '/dynflow'] as const)('a batch of three hosts under the prefix "%s"', (prefix) => {
+  describe.concurrent.each(['', '/dynflow'] as const)('a batch of three hosts under the prefix "%s"', (prefix) => {
     test('looks like a smart proxy’s from the launch to the last callback', async () => {
       const stack = current();
       const client = stack.client(prefix);
