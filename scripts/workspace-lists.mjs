@@ -7,6 +7,7 @@ import { root } from './lib/paths.mjs';
 
 const faults = [];
 const workspaces = readJson('package.json').workspaces.flatMap((pattern) => {
+  if (!pattern.endsWith('/*')) return [pattern];
   const parent = pattern.replace(/\/\*$/, '');
   const folders = existsSync(join(root, parent)) ? readdirSync(join(root, parent)).map((name) => `${parent}/${name}`) : [];
   return folders.filter((folder) => existsSync(join(root, folder, 'package.json')));

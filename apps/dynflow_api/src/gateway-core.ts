@@ -18,7 +18,6 @@ import { PluginRegistry } from './registry/plugin-registry.js';
 import { Retention } from './retention.js';
 import { loadKeyRing } from './secrets/key-ring.js';
 import { SecretBox } from './secrets/secret-box.js';
-import { shim } from './tmp-shim.js';
 import { VERSION } from './version.js';
 
 export interface GatewayOptions {
@@ -68,20 +67,21 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   const ids = new RandomIds();
   const metrics = new GatewayMetrics();
   const secrets = new SecretBox(loadKeyRing(config.secretKeysFile));
-  const database = shim(await openDatabase({ url: config.database.url, log: (message) => log.info(message) }));
+  const database = await openDatabase({ url: config.database.url, log: (message) => log.info(message) });
   closers.add(() => database.close());
   const bus = await openBus(config, log);
   closers.add(() => bus.close());
 
   const registry = new PluginRegistry(clock);
-  for (const declaration of await database.manifests.all()) {
-    registry.addStored(declaration);
-  }
   const local = new LocalHost();
   const inside = [{ plugin: builtinPlugin, settings: {} as unknown }, ...plugins].filter(({ plugin }) => !isExecuted(plugin));
   for (const { plugin, settings } of inside) {
     registry.addLocal(declarationOf(plugin, settings));
     local.add(plugin, settings, { log: log.child(plugin.name), ownTls: config.http.tls ?? { cert: null, key: null, ca: null } });
+  }
+
+  for (const declaration of await database.manifests.all()) {
+    registry.addStored(declaration);
   }
 
   const onFault = (message: string, error: unknown): void => log.error(message, { reason: messageOf(error) });
@@ -136,8 +136,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   await gatewayBus.start();
   closers.add(() => gatewayBus.stop());
   closers.add(() => Promise.resolve(local.stop()));
-  const purge = (olderThanMs: number, limit: number): Promise<number> => database.purgeFinished({ olderThanMs, limit });
-  const retention = new Retention({ purge, clock, retentionMs: config.retentionMs, log });
+  const retention = new Retention({ purge: (olderThanMs, limit) => database.purgeFinished({ olderThanMs, limit }), clock, retentionMs: config.retentionMs, log });
   retention.start();
   closers.add(() => retention.stop());
   for (const executor of config.shape === 'fat' ? await startExecutors(options, bus) : []) {
