@@ -16,7 +16,7 @@ const stages = table.stages.filter((stage): stage is Stage & { include: readonly
 const claimedByOthers = stages.filter((stage) => stage.name !== 'unit').flatMap((stage) => stage.include);
 
 // Workspace packages resolve to their TypeScript sources: no build is needed, and a stale `dist` cannot be what was tested.
-const conditions = ['dynflow-source', 'module', 'node', 'import', 'development|production', 'default'];
+const conditions = ['dynflow-source', 'module', 'node', 'development|production'];
 
 export default defineConfig({
   resolve: { conditions },

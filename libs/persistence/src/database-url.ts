@@ -15,7 +15,7 @@ export function parseDatabaseUrl(url: string): DatabaseLocation {
   if (url === 'sqlite::memory:') {
     return { kind: 'sqlite-memory' };
   }
-  if (/^postgres(ql)?:\/\/./.test(url)) {
+  if (/^postgres(ql)?:\/\/./.test(url) && URL.canParse(url)) {
     return { kind: 'postgres', url };
   }
   const file = /^sqlite:(?:\/\/(?=\/))?(?!\/\/)([^:?#]+)$/.exec(url)?.[1];

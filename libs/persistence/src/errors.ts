@@ -2,9 +2,8 @@ import { DynflowError, UnavailableError, messageOf } from '@dynflow/kernel';
 
 /** Thrown by a commit that would make a plan whose id is there already. Nothing of that commit was written. */
 export class DuplicatePlanError extends DynflowError {
-  constructor(cause: unknown, plan?: string) {
-    const which = plan === undefined ? 'a plan with one of these ids' : `a plan with the id ${plan}`;
-    super('DYN_DUPLICATE_PLAN', `${which} exists already`, { cause, ...(plan === undefined ? {} : { context: { plan } }) });
+  constructor(plan: string, cause: unknown) {
+    super('DYN_DUPLICATE_PLAN', `a plan with the id ${plan} exists already`, { cause, context: { plan } });
   }
 }
 

@@ -1,6 +1,6 @@
-import { UnavailableError } from '@dynflow/kernel';
 import type { Database, OpenDatabaseOptions } from './database.js';
 import { parseDatabaseUrl } from './database-url.js';
+import { openPostgres } from './postgres/open-postgres.js';
 import { openSqlite } from './sqlite/open-sqlite.js';
 
 /**
@@ -17,6 +17,6 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<Databa
     case 'sqlite-file':
       return openSqlite(location.file, log);
     case 'postgres':
-      throw new UnavailableError('DYN_DATABASE_UNAVAILABLE', 'PostgreSQL is not supported yet', { retryable: false });
+      return openPostgres(location.url, log);
   }
 }

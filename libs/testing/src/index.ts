@@ -35,3 +35,5 @@ export type { ActionOptions, Behaviour, LocalCode, PlanMethod } from './engine/s
 export { ScriptedExecutor } from './engine/scripted-executor.js';
 export type { HeldStep } from './engine/scripted-executor.js';
 export { SequentialIds } from './engine/sequential-ids.js';
+export { startPostgres } from './postgres/start-postgres.js';
+export type { PostgresServer } from './postgres/start-postgres.js';

@@ -140,7 +140,7 @@ export class SqlitePlanStore implements PlanStore {
       try {
         this.#insertPlan.run(planValues(row));
       } catch (error) {
-        throw isUniqueViolation(error) ? new DuplicatePlanError(error, row.id) : error;
+        throw isUniqueViolation(error) ? new DuplicatePlanError(row.id, error) : error;
       }
     }
   }

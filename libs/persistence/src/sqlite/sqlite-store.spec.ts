@@ -11,15 +11,9 @@ describeStore('SQLite in memory', async () => {
 
 describeStore('SQLite file', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'dynflow-sqlite-'));
-  const url = `sqlite:${directory}/dynflow.db`;
-  let database = await openDatabase({ url });
+  const database = await openDatabase({ url: `sqlite:${directory}/dynflow.db` });
   return {
     database,
-    reopen: async () => {
-      await database.close();
-      database = await openDatabase({ url });
-      return database;
-    },
     dispose: async () => {
       await database.close();
       await rm(directory, { recursive: true });

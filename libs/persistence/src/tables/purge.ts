@@ -33,10 +33,10 @@ async function purgeBatch(sql: Sql, olderThanMs: number, limit: number): Promise
   // The rest of a plan goes with it: that is what the foreign keys say.
   return sql`
     DELETE FROM dynflow_execution_plans WHERE number IN (
-      SELECT number FROM dynflow_execution_plans AS old
+      SELECT number FROM dynflow_execution_plans AS ended
       WHERE state = 'stopped' AND ended_at < ${olderThanMs} AND (
         caller_plan IS NULL OR NOT EXISTS (
-          SELECT 1 FROM dynflow_execution_plans AS caller WHERE caller.id = old.caller_plan AND caller.state <> 'stopped'
+          SELECT 1 FROM dynflow_execution_plans AS caller WHERE caller.id = ended.caller_plan AND caller.state <> 'stopped'
         )
       )
       ORDER BY ended_at LIMIT ${limit}

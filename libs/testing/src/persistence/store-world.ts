@@ -1,11 +1,9 @@
 import type { Database } from '@dynflow/persistence';
 
-/** One test's database, empty, and how to open the same data again (a file: closed and opened; in memory: not at all). */
+/** One test's database, empty. */
 export interface StoreWorld {
   readonly database: Database;
-  /** Closes the database and opens it again on the same data. Absent where nothing outlives a close. */
-  reopen?(): Promise<Database>;
-  /** Closes whatever is open and removes the data. */
+  /** Closes it and removes the data. */
   dispose(): Promise<void>;
 }
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { createViteServer } from 'vitest/node';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
-const conditions = ['dynflow-source', 'module', 'node', 'import', 'development|production', 'default'];
+const conditions = ['dynflow-source', 'module', 'node', 'development|production'];
 const server = await createViteServer({
   root,
   configFile: false,

@@ -1,0 +1,140 @@
+import { InvalidInputError, UnavailableError } from '@dynflow/kernel';
+import { startPostgres, type PostgresServer } from '@dynflow/testing';
+import { changes, planRow, smallPlan } from '@dynflow/testing/conformance';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DuplicatePlanError } from '../errors.js';
+import { openDatabase } from '../open-database.js';
+import { connectPostgres } from './open-postgres.js';
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(async () => {
+  await server.stop();
+});
+
+describe('the schema', () => {
+  it('is made by one of several gateways that start together', async () => {
+    const url = await server.createDatabase();
+    const log: string[] = [];
+
+    const databases = await Promise.all([1, 2, 3].map(async () => openDatabase({ url, log: (line) => log.push(line) })));
+
+    expect(log).toEqual([expect.stringContaining('CreateTables')]);
+    for (const database of databases) {
+      await database.check();
+      await database.close();
+    }
+  });
+
+  it('is what the entities describe, and what is committed', async () => {
+    const { source, pool, close } = await connectPostgres(await server.createDatabase(), () => undefined);
+    const { upQueries } = await source.driver.createSchemaBuilder().log();
+    expect(upQueries.map(({ query }) => query)).toEqual([]);
+
+    const columns = await pool.query<{ table: string; line: string }>(`
+      SELECT table_name AS table, '  ' || column_name || ' ' || data_type || CASE is_nullable WHEN 'NO' THEN ' not null' ELSE '' END
+        || coalesce(' default ' || column_default, '') AS line
+      FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position`);
+    const constraints = await pool.query<{ table: string; line: string }>(`
+      SELECT conrelid::regclass::text AS table, '  ' || conname || ': ' || pg_get_constraintdef(oid) AS line
+      FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n' ORDER BY 1, conname`);
+    const indexes = await pool.query<{ table: string; line: string }>(`
+      SELECT tablename AS table, '  ' || indexdef AS line FROM pg_indexes WHERE schemaname = 'public' ORDER BY tablename, indexname`);
+    const tables = [...new Set(columns.rows.map(({ table }) => table))];
+    const linesOf = (rows: { table: string; line: string }[], table: string): string[] =>
+      rows.filter((row) => row.table === table).map(({ line }) => line);
+    const text = tables.map((table) =>
+      [table, ...[columns, constraints, indexes].flatMap(({ rows }) => linesOf(rows, table)), ''].join('\n'),
+    );
+    // After a wanted change: npx vitest run -u <this file>.
+    await expect(text.join('\n')).toMatchFileSnapshot('../../schema.postgres.txt');
+    await close();
+  });
+});
+
+describe('several gateways on one database', () => {
+  it('make a plan once', async () => {
+    const url = await server.createDatabase();
+    const databases = await Promise.all([1, 2].map(async () => openDatabase({ url })));
+    const { changes: made } = smallPlan();
+
+    const outcomes = await Promise.allSettled(databases.map(async ({ plans }) => plans.commit(made)));
+
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+    expect(refused?.reason).toBeInstanceOf(DuplicatePlanError);
+    expect(refused?.reason).toMatchObject({ context: { plan: made.newPlans[0]?.id } });
+    await Promise.all(databases.map(async (database) => database.close()));
+  });
+
+  it('share the shards without one twice', async () => {
+    const url = await server.createDatabase();
+    const databases = await Promise.all([1, 2].map(async () => openDatabase({ url })));
+
+    const rounds = await Promise.all(
+      databases.flatMap(({ shards }, index) =>
+        Array.from({ length: 4 }, async () => shards.take(`gateway-${index}`, { leaseMs: 60_000, limit: 3 })),
+      ),
+    );
+
+    const taken = rounds.flat();
+    expect(new Set(taken.map(({ id }) => id)).size).toBe(taken.length);
+    expect(taken.every(({ epoch }) => epoch === 1)).toBe(true);
+    await Promise.all(databases.map(async (database) => database.close()));
+  });
+});
+
+describe('a server that fails', () => {
+  it('is reported, and used again when it is back', async () => {
+    const log: string[] = [];
+    const database = await openDatabase({ url: await server.createDatabase(), log: (line) => log.push(line) });
+    const before = smallPlan();
+    const after = smallPlan();
+    await database.plans.commit(before.changes);
+
+    await server.crash();
+    await expect(database.check()).rejects.toThrow(UnavailableError);
+    await expect(database.plans.commit(after.changes)).rejects.toThrow(
+      expect.objectContaining({ code: 'DYN_DATABASE_UNAVAILABLE', retryable: true }),
+    );
+    await expect(database.reader.plans([before.id])).rejects.toThrow(UnavailableError);
+    await expect(database.reader.list({ limit: 1 })).rejects.toThrow(UnavailableError);
+    await server.restart();
+
+    await database.plans.commit(after.changes);
+    expect((await database.reader.plans([before.id, after.id])).map(({ id }) => id)).toEqual([before.id, after.id]);
+    await database.close();
+  });
+
+  it('is not there: the attempt says where, and never the password', async () => {
+    const url = (await server.createDatabase()).replace('dynflow@', 'dynflow:s3cret@').replace(/\/[^/]*$/, '/no_such_database');
+    const attempt = openDatabase({ url });
+    await expect(attempt).rejects.toThrow(UnavailableError);
+    await expect(attempt).rejects.toThrow('"no_such_database" does not exist');
+    await expect(attempt).rejects.not.toThrow('s3cret');
+  });
+});
+
+it('names the database without its password', async () => {
+  const url = await server.createDatabase();
+  const database = await openDatabase({ url: url.replace('dynflow@', 'dynflow:s3cret@') });
+  expect(database.name).toMatch(/^PostgreSQL database test_\d+ on 127\.0\.0\.1:\d+$/);
+  expect(database).toMatchObject({ isDurable: true, isShared: true });
+  await database.close();
+});
+
+it('refuses a URL that cannot be one', async () => {
+  await expect(openDatabase({ url: 'postgres://[' })).rejects.toThrow(InvalidInputError);
+});
+
+it('shows NUL bytes in words for people as what cannot be shown', async () => {
+  const database = await openDatabase({ url: await server.createDatabase() });
+  const plan = planRow({ label: 'a\u0000b' });
+  await database.plans.commit(changes({ newPlans: [plan] }));
+  expect((await database.plans.load(plan.id))?.plan.label).toBe('a\uFFFDb');
+  expect(await database.reader.states(['a\u0000b'])).toEqual(new Map());
+  await database.close();
+});

@@ -1,0 +1,79 @@
+import type { OutputChunkV1 } from '@dynflow/contracts';
+import type { Changes, PlanStore, StoredPlan } from '@dynflow/engine';
+import type { Pool, QueryConfig } from 'pg';
+import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
+import { chunkFromColumns } from '../plans/rows-from-columns.js';
+import { COMMIT_STATEMENT, commitParameters, storable } from './commit-statement.js';
+import { readPlans } from './read-plans.js';
+import { commitFailure, postgresFailure } from './postgres-errors.js';
+
+/** After this a commit counts as failed, whatever became of it: a server that is cut off would never answer. */
+const COMMIT_TIMEOUT_MS = 60_000;
+
+/**
+ * The engine's store on PostgreSQL. A commit is one round trip.
+ *
+ * @throws UnavailableError (`DYN_DATABASE_UNAVAILABLE`) when the server cannot be reached or used. Where the connection broke in the
+ * middle of a commit, that may or may not have happened: the plans must be read again.
+ */
+export class PostgresPlanStore implements PlanStore {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async commit(changes: Changes): Promise<void> {
+    // The types of pg do not know its limit for one query.
+    const query: QueryConfig & { query_timeout: number } = {
+      name: 'dynflow-commit',
+      text: COMMIT_STATEMENT,
+      values: commitParameters(changes),
+      query_timeout: COMMIT_TIMEOUT_MS,
+    };
+    try {
+      await this.#pool.query(query);
+    } catch (error) {
+      throw commitFailure(error, changes.newPlans);
+    }
+  }
+
+  async existing(ids: readonly string[]): Promise<Set<string>> {
+    const { rows } = await this.#do(async () =>
+      this.#pool.query<{ id: string }>('SELECT id FROM dynflow_execution_plans WHERE id = ANY ($1::text[])', [ids.map(storable)]),
+    );
+    return new Set(rows.map(({ id }) => id));
+  }
+
+  async loadUnfinished(): Promise<StoredPlan[]> {
+    return this.#do(async () => {
+      const { stored } = await readPlans(this.#pool, { unfinished: true });
+      return stored;
+    });
+  }
+
+  async load(id: string): Promise<StoredPlan | null> {
+    return this.#do(async () => {
+      const { stored } = await readPlans(this.#pool, { ids: [id] });
+      return stored[0] ?? null;
+    });
+  }
+
+  async chunks(plan: string, action: number): Promise<OutputChunkV1[]> {
+    const { rows } = await this.#do(async () =>
+      this.#pool.query<OutputChunkColumns>('SELECT * FROM dynflow_output_chunks WHERE plan_id = $1 AND action_id = $2 ORDER BY number', [
+        storable(plan),
+        action,
+      ]),
+    );
+    return rows.map(chunkFromColumns);
+  }
+
+  async #do<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw postgresFailure(error);
+    }
+  }
+}
