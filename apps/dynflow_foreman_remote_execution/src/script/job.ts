@@ -10,6 +10,9 @@ const optionalText = z
   .nullish()
   .transform((value) => (value === '' ? undefined : (value ?? undefined)));
 
+// Not coerced: what a schema says in JSON must be what is taken here, and a coerced number says "number" there.
+const portText = /^([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])?$/;
+
 /** Credentials of one job. They go to the login or to the switch of user, nowhere else. */
 export interface JobSecrets {
   readonly ssh_password?: string | undefined;
@@ -25,21 +28,17 @@ export const scriptJobSchema = z.object({
   hostname: z.string().min(1),
   script: z.string(),
   ssh_user: optionalText.transform((user) => user ?? 'root'),
-  ssh_port: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(65_535)
+  ssh_port: z
+    .union([z.int().min(1).max(65_535), z.string().regex(portText, 'expected a port, 1 to 65535')])
     .nullish()
-    .transform((port) => port ?? 22),
+    .transform((port) => Number(port) || 22),
   effective_user: optionalText,
   effective_user_method: optionalText.transform((method) => method ?? 'sudo'),
   /** Seconds, counted from before the connection is made; 0 or nothing: no limit. */
-  execution_timeout_interval: z.coerce
-    .number()
-    .min(0)
+  execution_timeout_interval: z
+    .union([z.number().min(0), z.string().regex(/^(\d+(\.\d+)?)?$/, 'expected a number of seconds')])
     .nullish()
-    .transform((seconds) => (seconds ? seconds : undefined)),
+    .transform((seconds) => Number(seconds) || undefined),
   cleanup_working_dirs: flag.nullish().transform((value) => value ?? true),
   remote_working_dir: optionalText.transform((dir) => dir?.trim() ?? '/var/tmp'),
   first_execution: flag.nullish().transform((value) => value ?? false),
