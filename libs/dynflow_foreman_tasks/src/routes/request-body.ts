@@ -20,7 +20,7 @@ export function parseBody(body: string): JsonObject {
   try {
     parsed = JSON.parse(body) as JsonValue;
   } catch (error) {
-    throw new MalformedJsonError(body === '' ? 'it is empty' : messageOf(error));
+    throw new MalformedJsonError(body === '' ? 'it is empty' : problemOf(error));
   }
   if (!isJsonObject(parsed)) {
     throw new InvalidInputError('body', `expected a JSON object, got ${kindOf(parsed)}`);
@@ -29,6 +29,11 @@ export function parseBody(body: string): JsonObject {
     throw new InvalidInputError('body', `the body is nested more than ${MAX_DEPTH} levels deep`);
   }
   return parsed;
+}
+
+/** What the parser says, without the piece of the body that it quotes: a secret may stand there. */
+function problemOf(error: unknown): string {
+  return messageOf(error).replace(/, (\.\.\.)?".*$/s, '');
 }
 
 /** The object under `key`. @throws InvalidInputError naming the field. */
@@ -66,7 +71,13 @@ export function kindOf(value: JsonValue | undefined): string {
   if (value === null) {
     return 'null';
   }
-  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : value === '' ? 'an empty string' : `a ${typeof value}`;
+  return Array.isArray(value)
+    ? 'an array'
+    : typeof value === 'object'
+      ? 'an object'
+      : value === ''
+        ? 'an empty string'
+        : `a ${typeof value}`;
 }
 
 function isDeeperThan(value: JsonValue, depth: number): boolean {
