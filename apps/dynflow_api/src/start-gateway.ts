@@ -8,6 +8,8 @@ import { VERSION } from './version.js';
 export interface RunningGateway {
   /** Where it listens: `http://127.0.0.1:8008`. */
   readonly url: string;
+  /** What its plugins and routes work with, for programs that hold a gateway inside them. */
+  readonly api: GatewayApi;
   /** Takes no more requests and no more work, lets what runs end (within the drain limit), then closes everything. */
   stop(): Promise<void>;
 }
@@ -38,7 +40,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const url = await app.getUrl();
     const facts = { shape: config.shape, database: core.databaseName, plugins: plugins.map(({ plugin }) => plugin.name) };
     log.info(`dynflow_api ${VERSION} listens on ${url}`, facts);
-    return { url, stop: () => closers.closeAll(log) };
+    return { url, api: service, stop: () => closers.closeAll(log) };
   } catch (error) {
     await closers.closeAll(log);
     throw error;
