@@ -94,6 +94,12 @@ describe('an effective user', () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
+  it('gives a wrong password once, so that it counts once towards a lock-out', async () => {
+    await allow(`Defaults:%u logfile=${dir}/log, passwd_tries=9`, '%u ALL=(ALL) ALL');
+    await run({ script: 'true', effective_user: 'root', secrets: { effective_user_password: 'wr0ng' } });
+    expect(await readFile(join(dir, 'log'), 'utf8')).toContain(' 1 incorrect password attempt ');
+  });
+
   it('tries again with a terminal where sudo wants one', async () => {
     await allow('Defaults:%u requiretty', '%u ALL=(ALL) NOPASSWD: ALL');
     expect(await run({ script: 'id -un; printf "a\\nb"; exit 4', effective_user: 'root' })).toEqual({

@@ -89,6 +89,7 @@ describe.each(Object.keys(servers))('a script on %s', (name) => {
     const read = async (): Promise<string> => (await lab.run({ script: `sleep 0.3; cat ${ledger}` })).stdout;
     let last = await read();
     for (let next = await read(); next !== last; next = await read()) last = next;
+    expect(last).toMatch(/^\d+\n$/);
     expect(Number(last)).toBeLessThan(160);
     expect(run.chunks).toHaveLength(1);
     release();

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
@@ -37,6 +38,12 @@ export async function makeAccount(options: AccountOptions = {}): Promise<Account
   const groups = options.groups === undefined ? [] : ['-G', options.groups.join(',')];
   await underLock(() => run('useradd', ['-m', '-d', home, '-s', options.shell ?? '/bin/sh', ...groups, name]));
   const rules = `/etc/sudoers.d/${name}`;
+  // For a test run that ends without tidying up: an account is too much to leave behind.
+  const removeWithUs = (): void => {
+    rmSync(rules, { force: true });
+    spawnSync('userdel', ['-rf', name]);
+  };
+  process.once('exit', removeWithUs);
   const account: Account = {
     name,
     home,
@@ -45,6 +52,7 @@ export async function makeAccount(options: AccountOptions = {}): Promise<Account
       await run('pkill', ['-KILL', '-U', name]).catch(() => undefined);
       await underLock(() => run('userdel', ['-f', name]));
       await rm(home, { recursive: true, force: true });
+      process.off('exit', removeWithUs);
     },
   };
   try {
