@@ -77,7 +77,8 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   const inside = [{ plugin: builtinPlugin, settings: {} as unknown }, ...plugins].filter(({ plugin }) => !isExecuted(plugin));
   for (const { plugin, settings } of inside) {
     registry.addLocal(declarationOf(plugin, settings));
-    local.add(plugin, settings, { log: log.child(plugin.name), ownTls: config.http.tls ?? { cert: null, key: null, ca: null } });
+    const ownTls = config.http.tls ?? { cert: null, key: null, ca: null };
+    local.add(plugin, settings, { log: log.child(plugin.name), ownTls, stopped: local.stopped });
   }
 
   for (const declaration of await database.manifests.all()) {
@@ -107,7 +108,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     },
     onFault,
   });
-  const pluginRoutes = new PluginRoutes({ rules: { trustedHosts: config.http.trustedHosts }, bus, site: config.executor.site, log });
+  const pluginRoutes = new PluginRoutes({ rules: { trustedHosts: config.http.trustedHosts }, bus, site: config.executor.site, log, ids });
   const gatewayBus: GatewayBus = new GatewayBus({
     bus,
     clock,
@@ -136,7 +137,12 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   await gatewayBus.start();
   closers.add(() => gatewayBus.stop());
   closers.add(() => Promise.resolve(local.stop()));
-  const retention = new Retention({ purge: (olderThanMs, limit) => database.purgeFinished({ olderThanMs, limit }), clock, retentionMs: config.retentionMs, log });
+  const retention = new Retention({
+    purge: (olderThanMs, limit) => database.purgeFinished({ olderThanMs, limit }),
+    clock,
+    retentionMs: config.retentionMs,
+    log,
+  });
   retention.start();
   closers.add(() => retention.stop());
   for (const executor of config.shape === 'fat' ? await startExecutors(options, bus) : []) {

@@ -1,4 +1,4 @@
-import { DynflowError } from '@dynflow/kernel';
+import { DynflowError, messageOf } from '@dynflow/kernel';
 import type { Plugin } from '@dynflow/plugin';
 
 /** Thrown for a name in `DYNFLOW_PLUGINS` behind which there is no plugin. */
@@ -18,7 +18,13 @@ export async function loadPlugin(name: string): Promise<Plugin> {
   try {
     module = await import(name);
   } catch (error) {
-    throw new PluginNotFoundError(name, 'no package of that name is installed here', error);
+    const isMissing =
+      error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND' && error.message.includes(`'${name}'`);
+    throw new PluginNotFoundError(
+      name,
+      isMissing ? 'no package of that name is installed here' : `it cannot be loaded: ${messageOf(error)}`,
+      error,
+    );
   }
   const plugin = typeof module === 'object' && module !== null && 'plugin' in module ? module.plugin : undefined;
   if (typeof plugin !== 'object' || plugin === null || !('name' in plugin) || plugin.name !== name) {

@@ -67,6 +67,8 @@ export interface EffectContext {
   log: PluginLog;
   /** PEM files of the service's own certificate, for plugins that have none of their own configured. */
   ownTls: { cert: string | null; key: string | null; ca: string | null };
+  /** Aborted when the gateway stops: connections that effects keep are closed then. */
+  stopped: AbortSignal;
 }
 
 /** Something outside the gateway that a local action asks for: an HTTP request, say. What it throws is the event's error. */

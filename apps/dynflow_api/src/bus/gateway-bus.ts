@@ -165,7 +165,12 @@ export class GatewayBus {
     if (isTyped(message, 'manifest')) {
       const manifest = this.#parse(ManifestV1, message, plugin);
       return manifest === undefined
-        ? { type: 'manifest.answer', version: 1, accepted: false, reason: 'the manifest does not fit its schema; see the log of the gateway' }
+        ? {
+            type: 'manifest.answer',
+            version: 1,
+            accepted: false,
+            reason: 'the manifest does not fit its schema; see the log of the gateway',
+          }
         : this.#onManifest(manifest, plugin);
     }
     const heartbeat = this.#parse(HeartbeatV1, message, plugin);
@@ -301,7 +306,11 @@ export class GatewayBus {
     });
   }
 
-  #parse<T>(schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error } }, message: unknown, plugin: string): T | undefined {
+  #parse<T>(
+    schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: Error } },
+    message: unknown,
+    plugin: string,
+  ): T | undefined {
     const parsed = schema.safeParse(message);
     if (parsed.success) {
       return parsed.data;

@@ -30,7 +30,12 @@ export class TokenDispatcher {
   readonly #onFault: (message: string, error: unknown) => void;
   readonly #queues = new Map<string, QueueState>();
 
-  constructor(options: { bus: MessageBus; clock: Clock; slotsOf: (plugin: string) => number; onFault: (message: string, error: unknown) => void }) {
+  constructor(options: {
+    bus: MessageBus;
+    clock: Clock;
+    slotsOf: (plugin: string) => number;
+    onFault: (message: string, error: unknown) => void;
+  }) {
     this.#bus = options.bus;
     this.#clock = options.clock;
     this.#slotsOf = options.slotsOf;

@@ -1,6 +1,7 @@
-import { DynflowError, UnavailableError, messageOf } from '@dynflow/kernel';
+import { DynflowError, UnavailableError, messageOf, type IdSource } from '@dynflow/kernel';
 import { HttpAnswerV1, subjects, type HttpRequestV1, type RouteDeclaration } from '@dynflow/contracts';
 import type { MessageBus } from '@dynflow/bus';
+import { requestIdOf, withRequestId } from '@dynflow/platform';
 import type { GatewayAnswer, GatewayRoute, PluginLog } from '@dynflow/plugin';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { callerOf, foreignPageRefusal, refusalFor, type AccessRules } from './access.js';
@@ -16,23 +17,29 @@ export class PluginRoutes {
   readonly #bus: MessageBus;
   readonly #site: string;
   readonly #log: PluginLog;
+  readonly #ids: IdSource;
   readonly #carried = new Map<string, { plugin: string; route: RouteDeclaration; pattern: RegExp; names: string[] }>();
 
-  constructor(options: { rules: AccessRules; bus: MessageBus; site: string; log: PluginLog }) {
+  constructor(options: { rules: AccessRules; bus: MessageBus; site: string; log: PluginLog; ids: IdSource }) {
     this.#rules = options.rules;
     this.#bus = options.bus;
     this.#site = options.site;
     this.#log = options.log;
+    this.#ids = options.ids;
   }
 
   /** Puts the routes of plugins inside the gateway into the server, and the look-up of the others behind them. */
   mount(server: FastifyInstance, routes: readonly GatewayRoute[]): void {
     for (const route of routes) {
       for (const url of withTrailingSlash(route)) {
-        server.route({ method: route.method, url, handler: (request, reply) => this.#answer(route, request, reply) });
+        server.route({
+          method: route.method,
+          url,
+          handler: (request, reply) => this.#traced(request, () => this.#answer(route, request, reply)),
+        });
       }
     }
-    server.setNotFoundHandler((request, reply) => this.#carry(request, reply));
+    server.setNotFoundHandler((request, reply) => this.#traced(request, () => this.#carry(request, reply)));
   }
 
   /** Routes that executors of a plugin answer. A later declaration replaces an earlier one. */
@@ -42,6 +49,11 @@ export class PluginRoutes {
       const pattern = new RegExp(`^${route.path.replace(/:[A-Za-z0-9_]+/g, '([^/]+)')}$`);
       this.#carried.set(`${route.method} ${route.path}`, { plugin, route, pattern, names });
     }
+  }
+
+  /** All that is logged for a request carries its id: the caller's, or one of ours. */
+  #traced(request: FastifyRequest, work: () => Promise<void>): Promise<void> {
+    return withRequestId(requestIdOf(request.headers['x-request-id'], this.#ids), work);
   }
 
   async #answer(route: GatewayRoute, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -132,7 +144,10 @@ export class PluginRoutes {
 export function send(reply: FastifyReply, answer: GatewayAnswer): void {
   void reply.code(answer.status);
   if (answer.json !== undefined) {
-    void reply.header('content-type', 'application/json').headers(answer.headers ?? {}).send(JSON.stringify(answer.json));
+    void reply
+      .header('content-type', 'application/json')
+      .headers(answer.headers ?? {})
+      .send(JSON.stringify(answer.json));
   } else {
     void reply.headers({ 'content-type': 'text/plain; charset=utf-8', ...answer.headers }).send(answer.text ?? '');
   }

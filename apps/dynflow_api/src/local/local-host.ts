@@ -10,6 +10,11 @@ export class LocalHost implements LocalRunner {
   readonly #contexts = new Map<string, EffectContext>();
   readonly #abort = new AbortController();
 
+  /** Aborted by {@link stop}. */
+  get stopped(): AbortSignal {
+    return this.#abort.signal;
+  }
+
   add(plugin: Plugin, settings: unknown, context: EffectContext): void {
     for (const action of plugin.gateway?.actions ?? []) {
       this.#actions.set(`${plugin.name}.${action.name}`, action);

@@ -8,7 +8,9 @@ export const HIDDEN = '[hidden]';
 /** Thrown when sealed secrets cannot be opened: their key is not on the ring (any more). */
 export class SecretsUnreadableError extends DynflowError {
   constructor(cause: unknown) {
-    super('DYN_SECRETS_UNREADABLE', 'the secrets of this job cannot be opened: the key that sealed them is not among the secret keys', { cause });
+    super('DYN_SECRETS_UNREADABLE', 'the secrets of this job cannot be opened: the key that sealed them is not among the secret keys', {
+      cause,
+    });
   }
 }
 

@@ -37,7 +37,11 @@ export const Callback = defineLocalAction({
         return { kind: 'failed', error: { ...error, message: `Foreman did not take the callback for a day: ${error.message}` } };
       }
       const pauseMs = pauseAfter(failures + 1, context.plan);
-      return parked({ sinceMs, failures: failures + 1 }, `Foreman (${error.message}); next try in ${Math.round(pauseMs / 1_000)} s`, pauseMs);
+      return parked(
+        { sinceMs, failures: failures + 1 },
+        `Foreman (${error.message}); next try in ${Math.round(pauseMs / 1_000)} s`,
+        pauseMs,
+      );
     }
     context.effect(POST_CALLBACK, { callback: context.input.callback, data: context.input.data });
     return parked({ sinceMs, failures }, 'Foreman to take the callback');
@@ -72,5 +76,8 @@ function pauseAfter(failures: number, plan: string): number {
 export function callbackBody(payload: JsonValue): JsonValue {
   const { callback, data } = isJsonObject(payload) ? payload : { callback: null, data: null };
   const output = isJsonObject(data ?? null) ? (data as { [key: string]: JsonValue }) : {};
-  return { callback: callback ?? null, data: { ...output, result: output['result'] ?? [], exit_status: output['exit_status'] ?? 'EXCEPTION' } };
+  return {
+    callback: callback ?? null,
+    data: { ...output, result: output['result'] ?? [], exit_status: output['exit_status'] ?? 'EXCEPTION' },
+  };
 }

@@ -1,4 +1,4 @@
-import { DynflowError, isJsonObject } from '@dynflow/kernel';
+import { DynflowError, isJsonObject, messageOf } from '@dynflow/kernel';
 import type { Effect, EffectContext } from '@dynflow/plugin';
 import { createForemanClient } from '../callback-client/foreman-client.js';
 import type { ForemanSettings } from '../settings.js';
@@ -17,17 +17,18 @@ export function postCallback(settings: ForemanSettings, context: EffectContext):
   if (url === undefined || url === null) {
     return () => Promise.reject(new NoForemanError());
   }
-  const { ownTls } = context;
-  const tls = {
-    cert: settings.ssl_cert ?? ownTls.cert,
-    key: settings.ssl_key ?? ownTls.key,
-    ca: settings.ssl_ca ?? ownTls.ca,
-  };
-  const client = createForemanClient({ url, ...(url.startsWith('https:') ? { tls } : {}) });
+  const { ownTls, log, stopped } = context;
+  const hasOwn = settings.ssl_cert === undefined || settings.ssl_cert === null;
+  const { cert, key } = hasOwn ? ownTls : { cert: settings.ssl_cert ?? null, key: settings.ssl_key ?? null };
+  const client = createForemanClient({ url, tls: { cert, key, ca: settings.ssl_ca ?? ownTls.ca } });
+  stopped.addEventListener('abort', () => {
+    void client
+      .close()
+      .catch((error: unknown) => log.debug('the connections to Foreman did not close as they should', { reason: messageOf(error) }));
+  });
   return async (payload) => {
     const { status } = await client.postCallback(callbackBody(payload));
-    const taskId = isJsonObject(payload) && isJsonObject(payload['callback'] ?? null) ? JSON.stringify(payload['callback']) : '';
-    context.log.debug('Foreman has taken a callback', { callback: taskId });
+    log.debug('Foreman has taken a callback', { callback: isJsonObject(payload) ? JSON.stringify(payload['callback']) : '' });
     return { status };
   };
 }

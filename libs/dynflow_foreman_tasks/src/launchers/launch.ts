@@ -119,7 +119,10 @@ async function launchBatch(
 
 function checkEntry(gateway: GatewayApi, operation: OperationStatus, id: string, input: JsonObject): void {
   if (!UUID.test(id)) {
-    throw new InvalidInputError(`input.${id}`, `input: expected plan ids (36 characters, hexadecimal with dashes) as keys, got "${id.slice(0, 60)}"`);
+    throw new InvalidInputError(
+      `input.${id}`,
+      `input: expected plan ids (36 characters, hexadecimal with dashes) as keys, got "${id.slice(0, 60)}"`,
+    );
   }
   const entry = objectField(input, id, 'input.');
   const actionInput = objectField(entry, 'action_input', `input.${id}.`);
@@ -139,4 +142,3 @@ function launchFacts(request: GatewayRequest, actionInput: JsonObject): LaunchFa
     requestId: request.headers['x-request-id'] ?? randomUUID(),
   };
 }
-

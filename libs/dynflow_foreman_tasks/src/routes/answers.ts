@@ -27,7 +27,9 @@ export function bothDialects(routes: GatewayRoute[]): GatewayRoute[] {
 }
 
 /** Wraps a handler so that what it throws on purpose becomes an answer. */
-export function answering(handle: (request: GatewayRequest) => Promise<GatewayAnswer>): (request: GatewayRequest) => Promise<GatewayAnswer> {
+export function answering(
+  handle: (request: GatewayRequest) => Promise<GatewayAnswer>,
+): (request: GatewayRequest) => Promise<GatewayAnswer> {
   return async (request) => {
     try {
       return await handle(request);

@@ -57,6 +57,9 @@ function details(gateway: GatewayApi): Record<string, unknown> {
 }
 
 function versions(gateway: GatewayApi): Record<string, unknown> {
-  const modules = gateway.features().filter(isUsable).map((feature) => [feature.name, feature.pluginVersion]);
+  const modules = gateway
+    .features()
+    .filter(isUsable)
+    .map((feature) => [feature.name, feature.pluginVersion]);
   return { version: gateway.version, modules: { dynflow: gateway.version, ...Object.fromEntries(modules) } };
 }

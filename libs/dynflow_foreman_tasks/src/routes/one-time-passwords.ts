@@ -21,7 +21,9 @@ export class OneTimePasswords {
    */
   accepts(header: string, task: string, isLast: boolean): boolean {
     const encoded = /^Basic\s+([A-Za-z0-9+/=]+)\s*$/i.exec(header)?.[1];
-    const [user, ...rest] = Buffer.from(encoded ?? '', 'base64').toString('utf8').split(':');
+    const [user, ...rest] = Buffer.from(encoded ?? '', 'base64')
+      .toString('utf8')
+      .split(':');
     const expected = this.#passwords.get(task);
     if (encoded === undefined || user !== task || expected === undefined || !equals(rest.join(':'), expected)) {
       return false;
