@@ -115,7 +115,10 @@ const Greet = defineAction({
   run: async (context) => {
     await context.write('stdout', `Hello, ${context.input.name}`);
     await context.store.put('greeted', context.input.name, { times: 1 });
-    return { knewPassword: context.input.password === 'planted', stored: (await context.store.get('greeted', context.input.name)) !== null };
+    return {
+      knewPassword: context.input.password === 'planted',
+      stored: (await context.store.get('greeted', context.input.name)) !== null,
+    };
   },
 });
 

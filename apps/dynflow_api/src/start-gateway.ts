@@ -1,4 +1,5 @@
 import { NestLogger, loadServerTls, type Log } from '@dynflow/platform';
+import type { GatewayApi } from '@dynflow/plugin';
 import { Closers } from './closers.js';
 import { startCore, type GatewayOptions } from './gateway-core.js';
 import { startHttpServer } from './http/server.js';
@@ -40,7 +41,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const url = await app.getUrl();
     const facts = { shape: config.shape, database: core.databaseName, plugins: plugins.map(({ plugin }) => plugin.name) };
     log.info(`dynflow_api ${VERSION} listens on ${url}`, facts);
-    return { url, api: service, stop: () => closers.closeAll(log) };
+    return { url, api: core.service, stop: () => closers.closeAll(log) };
   } catch (error) {
     await closers.closeAll(log);
     throw error;

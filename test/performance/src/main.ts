@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
+import { tableOf } from './table.js';
 import { engineScenarios, type Measurement } from './engine-suite.js';
 
 const suites: Record<string, Record<string, () => Promise<Measurement>>> = { engine: engineScenarios };
@@ -45,6 +46,6 @@ if (options.inThisProcess === true) {
     }
   }
   if (options.json !== true) {
-    console.table(rows);
+    process.stdout.write(tableOf(rows));
   }
 }
