@@ -269,6 +269,7 @@ export class Engine {
         const plan = this.#pausedPlan(planId, stored);
         this.#plans.set(plan.id, plan);
         this.#subPlans.admit(plan);
+        this.#noteCounts(plan, turn);
         this.#director.resume(plan, turn);
       });
     });
@@ -466,21 +467,35 @@ export class Engine {
   #tellCallers(turn: Turn, told: Set<Plan>): boolean {
     const callers = new Map<Step, Plan>();
     for (const child of turn.rested) {
-      const caller = child.callerPlan === null || told.has(child) ? undefined : this.#plans.get(child.callerPlan);
+      const caller = told.has(child) ? undefined : this.#noteCounts(child, turn);
       told.add(child);
-      const runStep = caller === undefined || child.callerAction === null ? null : actionOf(caller, child.callerAction).runStep;
-      if (caller !== undefined && runStep !== null && stepOf(caller, runStep).state.name === 'suspended') {
-        callers.set(stepOf(caller, runStep), caller);
+      if (caller?.step.state.name === 'suspended') {
+        callers.set(caller.step, caller.plan);
       }
     }
     for (const [step, plan] of callers) {
       const counts = this.#subPlans.countsOf(plan.id, step.action);
       if (counts !== undefined) {
-        step.settledSubPlans = { success: counts.success, failed: counts.failed };
         turn.invocations.push({ plan, step, event: { kind: 'subPlans', counts } });
       }
     }
     return callers.size > 0;
+  }
+
+  /** Stores with the caller's step how many of its sub-plans are at rest. @returns that step, if the caller is active here. */
+  #noteCounts(child: Plan, turn: Turn): { plan: Plan; step: Step } | undefined {
+    const plan = child.callerPlan === null ? undefined : this.#plans.get(child.callerPlan);
+    const runStep = plan === undefined || child.callerAction === null ? null : actionOf(plan, child.callerAction).runStep;
+    if (plan === undefined || runStep === null) {
+      return undefined;
+    }
+    const step = stepOf(plan, runStep);
+    const counts = this.#subPlans.countsOf(plan.id, step.action);
+    if (counts !== undefined) {
+      step.settledSubPlans = { success: counts.success, failed: counts.failed };
+      turn.touchStep(plan, step);
+    }
+    return { plan, step };
   }
 
   #invokeLocalAction(plan: Plan, step: Step, event: LocalInvocation['event'], turn: Turn): void {
@@ -892,7 +907,9 @@ export class Engine {
     // A turn that fails with it has seen to it already.
     await this.#put((turn) => {
       this.#unread.delete(id);
-      if (stored !== null && stored.plan.state !== 'stopped' && stored.plan.state !== 'paused') {
+      if (stored?.plan.state === 'stopped' || stored?.plan.state === 'paused') {
+        this.#subPlans.forget(stored.plan.callerPlan, stored.plan.callerAction, id);
+      } else if (stored !== null) {
         this.#adopt(stored, turn);
       }
       if (this.#unread.size === 0) {

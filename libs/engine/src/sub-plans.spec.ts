@@ -374,6 +374,17 @@ describe('the counts of sub-plans', () => {
     expect(world.plan(plan).state).toBe('stopped');
   });
 
+  it('are right after a restart while a resumed one runs', async () => {
+    const { world, told } = launcher();
+    const plan = await world.trigger('gw.Batch', batch(children(2)));
+    await world.fail(await world.claim());
+    await world.ask((engine) => engine.resume('c1'));
+    await world.restart();
+    await world.runAll();
+    expect(told.at(-1)).toEqual({ total: 2, pending: 0, success: 2, failed: 0 });
+    expect(world.plan(plan).verdict).toBe('stopped/success');
+  });
+
   it('are right after a commit that failed', async () => {
     const { world, told } = launcher();
     const plan = await world.trigger('gw.Batch', batch(children(2), { limit: 1 }));

@@ -59,10 +59,14 @@ export class SubPlans {
       this.#add(family.isPlanning, plan.id);
       return false;
     }
-    if (family.running.has(plan.id) || family.waiting.has(plan.id)) {
-      return family.running.has(plan.id);
+    if (family.running.has(plan.id)) {
+      return true;
+    }
+    if (plan.state !== 'running' && family.waiting.has(plan.id)) {
+      return false;
     }
     this.#remove(family.isPlanning, plan.id);
+    this.#remove(family.waiting, plan.id);
     if (plan.state === 'paused') {
       this.#count(family, 'failed', -Math.min(1, family.failed));
     } else if (plan.state !== 'running' && family.limit !== null && family.running.size >= family.limit) {
@@ -71,6 +75,16 @@ export class SubPlans {
     }
     this.#add(family.running, plan.id);
     return true;
+  }
+
+  /** A sub-plan was found at rest in the store: its end is in the counts that were restored. */
+  forget(caller: string | null, action: number | null, id: string): void {
+    const family = caller === null ? undefined : this.#families.get(caller)?.get(action ?? 0);
+    if (family !== undefined) {
+      this.#remove(family.isPlanning, id);
+      this.#remove(family.running, id);
+      this.#remove(family.waiting, id);
+    }
   }
 
   /**

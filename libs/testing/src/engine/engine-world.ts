@@ -60,6 +60,7 @@ export class EngineWorld {
   readonly #executors = new Map<string, ScriptedExecutor>();
   #turns: (() => void)[] = [];
   #generation = 0;
+  #isCrashed = false;
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
@@ -124,15 +125,29 @@ export class EngineWorld {
   /** The process dies at once: what it had in memory, on its clock or under way is gone. */
   crash(): void {
     this.#generation += 1;
+    this.#isCrashed = true;
     this.#turns = [];
     this.clock.clear();
   }
 
   /** A new engine on the same store, as after a restart of the process; resolved when it has gone on with everything. */
   async restart(): Promise<void> {
-    this.crash();
+    if (!this.#isCrashed) {
+      this.crash();
+    }
+    this.#isCrashed = false;
     this.engine = this.#makeEngine();
     await this.ask((engine) => engine.start());
+  }
+
+  /** How often the process died. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** It died and was not restarted yet. */
+  get isCrashed(): boolean {
+    return this.#isCrashed;
   }
 
   // --- what is committed ----------------------------------------------------------------------------------------------------------
