@@ -51,6 +51,9 @@ export class InvalidPlanError extends DynflowError {
 /** An action that plans itself, directly or by others, would never end; no sane plan is this deep. */
 const MAX_DEPTH = 100;
 
+/** One that is not deep may still grow without end, if each action plans several. */
+const MAX_ACTIONS = 100_000;
+
 export interface Expansion {
   readonly root: PlannedAction;
   /** Plan methods still to be asked for; the tree is complete when there is none. */
@@ -70,6 +73,7 @@ export function expandPlan(
   answers: ReadonlyMap<string, PlanNode[]> = new Map(),
 ): Expansion {
   const asked: AskedPlan[] = [];
+  let count = 0;
 
   const expand = (name: string, planningInput: PlanningValue, depth: number, key: string): PlannedAction => {
     const declaration = declarationOf(name);
@@ -78,6 +82,10 @@ export function expandPlan(
     }
     if (depth > MAX_DEPTH) {
       throw new InvalidPlanError(`the plan of "${action}" is more than ${MAX_DEPTH} actions deep: does an action plan itself?`);
+    }
+    count += 1;
+    if (count > MAX_ACTIONS) {
+      throw new InvalidPlanError(`the plan of "${action}" has more than ${MAX_ACTIONS} actions`);
     }
     const planned: PlannedAction = { declaration, planningInput, selfInput: null, body: [] };
     const nodes = nodesOf(declaration, planningInput, key);
