@@ -43,10 +43,18 @@ export interface HttpServerOptions {
 
 /** A connection that sends its request this slowly is closed; launches of a thousand hosts take a fraction of it. */
 const REQUEST_TIMEOUT_MS = 60_000;
+/** As long as a request line may be at all. */
+const MAX_PARAM_LENGTH = 16_384;
 
 /** Starts the HTTP server: Nest on Fastify, with bodies left as they came, since Foreman's clients do not always say that they send JSON. */
 export async function startHttpServer(options: HttpServerOptions): Promise<NestFastifyApplication> {
-  const shared = { bodyLimit: options.maxBodyBytes, requestTimeout: REQUEST_TIMEOUT_MS, forceCloseConnections: 'idle' as const };
+  const shared = {
+    bodyLimit: options.maxBodyBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    forceCloseConnections: 'idle' as const,
+    // An id is looked up whatever its length: it is unknown, not refused.
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+  };
   const adapter = options.tls === null ? new PlainFastifyAdapter(shared) : new PlainFastifyAdapter({ ...shared, https: options.tls });
   const app = await NestFactory.create<NestFastifyApplication>(GatewayModule.with(options.health), adapter, {
     bodyParser: false,

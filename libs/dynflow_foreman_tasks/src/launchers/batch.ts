@@ -48,7 +48,7 @@ function childrenOf(ids: string[], context: LocalRunContext<BatchInput>): SubPla
     return {
       id,
       action: input.action,
-      input: jobInput((input.input_hash[id]?.action_input ?? {}) as JsonObject, id, facts),
+      input: jobInput((input.input_hash[id]?.action_input ?? {}) as JsonObject, facts),
       isExternal: true,
       ...(sealed === undefined ? {} : { sealedSecrets: sealed }),
     };

@@ -15,12 +15,17 @@ export interface LaunchFacts {
 
 /**
  * The input of one job: what Foreman sent, plus what Foreman looks for later. `task_id` is how Foreman finds its action in a status
- * document: the id of its own task, or the plan's id for a job without callback.
+ * document: the id of its own task. Nobody looks for a job without callback.
  */
-export function jobInput(actionInput: JsonObject, plan: string, facts: LaunchFacts): JsonObject {
-  const callback = actionInput['callback'];
-  const taskId = isJsonObject(callback) && typeof callback['task_id'] === 'string' ? callback['task_id'] : plan;
-  return { ...actionInput, current_request_id: facts.requestId, callback_host: facts.callbackHost, task_id: taskId };
+export function jobInput(actionInput: JsonObject, facts: LaunchFacts): JsonObject {
+  const { callback } = actionInput;
+  const task = isJsonObject(callback) ? callback['task_id'] : undefined;
+  return {
+    ...actionInput,
+    current_request_id: facts.requestId,
+    callback_host: facts.callbackHost,
+    ...(typeof task === 'string' ? { task_id: task } : {}),
+  };
 }
 
 /** A sealed secret for each job of a batch, as the launcher hands them on: opaque to everything in between. */

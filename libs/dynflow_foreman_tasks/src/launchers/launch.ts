@@ -58,7 +58,7 @@ export async function launchAction(
   const plan = randomUUID();
   const facts = launchFacts(request, options.input);
   gateway.checkInput(action, options.input, options.inputField);
-  const sealed = await gateway.seal(action, jobInput(options.input, plan, facts), plan);
+  const sealed = await gateway.seal(action, jobInput(options.input, facts), plan);
   const triggered = await gateway.trigger({
     id: plan,
     action,
