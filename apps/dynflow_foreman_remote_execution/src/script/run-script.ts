@@ -42,6 +42,9 @@ export interface ScriptResult {
  * the job: at once while connecting, else TERM to all its processes, after the grace KILL. The job's directory on the host is removed
  * on every path that still reaches the host. No secret is written, logged or put on a command line.
  *
+ * Unlike Foreman's own runner it asks for no terminal, so that stdout and stderr stay apart and lines end as the script wrote them; only
+ * where the switch of user demands a terminal (`requiretty`) it uses one, and then all output is stdout.
+ *
  * @throws what `ports.write` throws; the job is stopped first.
  */
 export async function runScript(

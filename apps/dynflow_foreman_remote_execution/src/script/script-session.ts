@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { SshError } from '../ssh/errors.js';
 import type { SshChannel, SshConnection, SshExit } from '../ssh/transport.js';
 import type { OutputQueue } from './output.js';
 import { readAll } from './output.js';
@@ -72,7 +73,7 @@ export class ScriptSession {
   async run(): Promise<SessionEnd> {
     const { plan } = this;
     const program = jobProgram({ ...plan, graceSeconds: Math.ceil(plan.graceMs / 1000) });
-    const channel = await this.connection.exec(program.command, { hasTerminal: plan.hasTerminal });
+    const channel = await this.open(program.command);
     this.channel = channel;
     channel.stdin.write(program.input);
     this.isScriptSent = plan.userSwitch === undefined;
@@ -109,6 +110,20 @@ export class ScriptSession {
     if (this.isStopping) return;
     this.isStopping = true;
     if (this.channel !== undefined) this.orderStop();
+    // A host that hangs may never open the session.
+    else this.timer = setTimeout(() => this.abandon(), this.plan.confirmMs);
+  }
+
+  private async open(command: string): Promise<SshChannel> {
+    const opening = this.connection.exec(command, { hasTerminal: this.plan.hasTerminal });
+    const channel = await Promise.race([opening, this.abandoned()]);
+    clearTimeout(this.timer);
+    if ('stdin' in channel) return channel;
+    opening.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+    throw new SshError('lost', 'the host opened no session');
   }
 
   private orderStop(): void {

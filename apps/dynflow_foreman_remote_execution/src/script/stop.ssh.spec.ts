@@ -8,6 +8,9 @@ import { join } from 'node:path';
 import { startSshHost, startSshd } from '@dynflow/testing';
 import type { SshServer, Sshd } from '@dynflow/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { SshConnection, SshTarget } from '../ssh/transport.js';
+import { parseScriptJob } from './job.js';
+import { runScript } from './run-script.js';
 import { ScriptLab } from './script-lab.js';
 
 /** Three generations that each write to the ledger for as long as they live; the middle one cannot be ended by TERM if it is deaf. */
@@ -168,6 +171,27 @@ describe('a host that hangs', () => {
     relay.freeze();
     expect(await run.result).toEqual({ exitStatus: 'EXCEPTION' });
     expect(run.text('debug')).toMatch(/^Lost the connection to 127\.0\.0\.1 \(Keepalive timeout\); the job may still be running there/);
+  });
+
+  it('does not hold up a cancel before the session is open', async () => {
+    let frozen: () => void = () => undefined;
+    const isFrozen = new Promise<void>((resolve) => (frozen = resolve));
+    const transport = {
+      connect: async (target: SshTarget): Promise<SshConnection> => {
+        const connection = await new ScriptLab({ ...server, port: relay.port }).transport.connect(target);
+        relay.freeze();
+        frozen();
+        return connection;
+      },
+    };
+    const abort = new AbortController();
+    const lines: string[] = [];
+    const job = parseScriptJob({ hostname: server.host, ssh_port: relay.port, ssh_user: server.user, script: 'true' });
+    const result = runScript(job, { transport, write: (_type, text) => void lines.push(text) }, abort.signal, { confirmMs: 200 });
+    await isFrozen;
+    abort.abort();
+    expect(await result).toEqual({ exitStatus: 'EXCEPTION' });
+    expect(lines.at(-1)).toBe('Stopped before the script was started; nothing was run on 127.0.0.1\n');
   });
 
   it('does not hold up a cancel', async () => {

@@ -292,6 +292,33 @@ describe('a server with other rules', () => {
     }
   });
 
+  it.each([
+    ['by staying under its limit', ['MaxStartups 9:100:9']],
+    ['by coming back', ['MaxStartups 3:100:3']],
+  ])('that turns connections away gets all of them in the end, %s', async (_name, config) => {
+    const server = await startSshd({ config, account: {} });
+    try {
+      const transport = transportOf({ privateKey: new PrivateKeyFile(server.clientKeyPath) });
+      const target = { host: server.host, port: server.port, user: server.user };
+      const names = await Promise.all(Array.from({ length: 30 }, () => whoAmI(transport, target)));
+      expect(names).toEqual(Array<string>(30).fill(server.user));
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('that always turns connections away is named as such', async () => {
+    const server = createServer((socket) => socket.on('error', () => undefined).end('Exceeded MaxStartups\r\n')).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const error = await refusalOf(transportOf({}), { host: '127.0.0.1', port, user: 'root', password: 'x' });
+    expect([error.kind, error.message]).toEqual([
+      'lost',
+      `127.0.0.1:${port} closed the connection before it greeted: it may have too many at once (MaxStartups), or not want us`,
+    ]);
+    server.close();
+  });
+
   it('may limit the sessions of a connection', async () => {
     const server = await startSshd({ config: ['MaxSessions 1'] });
     try {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
 import { messageOf } from '@dynflow/kernel';
 import ssh2 from 'ssh2';
 import type { Client, ParsedKey } from 'ssh2';
@@ -7,6 +8,7 @@ import { SshError } from './errors.js';
 import { HostKeyCheck } from './host-key-check.js';
 import { hostKeyFromWire } from './host-keys.js';
 import type { HostKeyPolicy, HostKeyStore } from './host-keys.js';
+import { Limiter } from './limiter.js';
 import { Login, authHandlerOf } from './login.js';
 import type { PrivateKeyFile } from './private-key.js';
 import { Ssh2Connection } from './ssh2-connection.js';
@@ -23,19 +25,54 @@ export interface Ssh2TransportOptions {
   readonly connectTimeoutMs?: number;
   /** For key exchange and login together, counted from the TCP connection. Default 30 s. */
   readonly loginTimeoutMs?: number;
+  /** How many handshakes this process does at a time; each is some 6 ms of CPU, and a queue makes none of them late. Default 32. */
+  readonly maxHandshakes?: number;
+  /** How many connections are made to one host at a time. Default 8: OpenSSH turns some away from the tenth on (MaxStartups). */
+  readonly maxHandshakesPerHost?: number;
   /** A silent host is asked for a sign of life this often, and given up after three without an answer. Default 15 s. */
   readonly keepaliveMs?: number;
 }
 
 const KEEPALIVES = 3;
 
+/** A host that turns connections away because it has too many is tried again so often, after about 0.1, 0.2, 0.4 … seconds. */
+const TURNED_AWAY_ATTEMPTS = 6;
+const FIRST_PAUSE_MS = 100;
+
 /** Connects with the ssh2 library: one TCP connection per call, closed by the caller. */
 export class Ssh2Transport implements SshTransport {
-  constructor(private readonly options: Ssh2TransportOptions) {}
+  private readonly handshakes: Limiter;
+  private readonly hosts = new Map<string, Limiter>();
+
+  constructor(private readonly options: Ssh2TransportOptions) {
+    this.handshakes = new Limiter(options.maxHandshakes ?? 32);
+  }
 
   async connect(target: SshTarget, signal?: AbortSignal): Promise<SshConnection> {
-    const attempt = new Attempt(target, this.options, signal);
-    return attempt.run();
+    const label = hostLabel(target.host, target.port);
+    const host = this.hosts.get(label) ?? new Limiter(this.options.maxHandshakesPerHost ?? 8);
+    this.hosts.set(label, host);
+    try {
+      return await host.run(() => this.connectWithPatience(target, signal), signal);
+    } catch (error) {
+      if (signal?.aborted === true) throw new SshError('cancelled', `cancelled while connecting to ${label}`, { cause: error });
+      throw error;
+    } finally {
+      if (host.isIdle) this.hosts.delete(label);
+    }
+  }
+
+  private async connectWithPatience(target: SshTarget, signal: AbortSignal | undefined): Promise<SshConnection> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await new Attempt(target, this.options, this.handshakes, signal).run();
+      } catch (error) {
+        const wasTurnedAway = error instanceof SshError && error.context['isTurnedAway'] === true;
+        if (!wasTurnedAway || attempt >= TURNED_AWAY_ATTEMPTS) throw error;
+        // Spread, so that those turned away together do not come back together.
+        await setTimeoutPromise(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + Math.random()), undefined, { ...(signal && { signal }) });
+      }
+    }
   }
 }
 
@@ -46,6 +83,7 @@ class Attempt {
   constructor(
     private readonly target: SshTarget,
     private readonly options: Ssh2TransportOptions,
+    private readonly handshakes: Limiter,
     private readonly signal: AbortSignal | undefined,
   ) {
     this.label = hostLabel(target.host, target.port);
@@ -57,7 +95,14 @@ class Attempt {
     const { key, problem } = await this.loadKey();
     await this.check.prepare(this.target.isFirstContact === true);
     try {
-      return await this.login(await this.openSocket(), key, problem);
+      // The limit holds for handshakes only: hosts that do not answer at all must not keep others waiting.
+      const socket = await this.openSocket();
+      return await this.handshakes
+        .run(() => this.login(socket, key, problem), this.signal)
+        .catch((error: unknown) => {
+          socket.destroy();
+          throw error;
+        });
     } catch (error) {
       // The host no longer has a key of a pinned type; asking what it has now makes the error line complete.
       if (error instanceof SshError && error.context['isKeyTypeGone'] === true) {
@@ -152,6 +197,8 @@ class Attempt {
         fail(this.protocolFailed(error as Error, false));
       }
       if (this.signal?.aborted === true) onAbort();
+      // It died while it waited for its turn, and will tell nobody again.
+      if (socket.destroyed) fail(this.protocolFailed(new Error('ECONNRESET'), false));
     });
   }
 
@@ -172,6 +219,16 @@ class Attempt {
         `${this.label} and this service have no safe algorithm in common (${text}); the host may offer only outdated ones`,
         {
           cause: error,
+        },
+      );
+    }
+    if (!isHandshakeDone && /lost before handshake|ECONNRESET/.test(text)) {
+      return new SshError(
+        'lost',
+        `${this.label} closed the connection before it greeted: it may have too many at once (MaxStartups), or not want us`,
+        {
+          cause: error,
+          context: { isTurnedAway: true },
         },
       );
     }

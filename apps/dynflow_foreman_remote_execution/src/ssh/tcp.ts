@@ -41,6 +41,8 @@ export function openSocket(host: string, port: number, timeoutMs: number, signal
     };
     const onConnect = (): void => {
       release();
+      // Whoever takes the socket listens for its end; an error in between must not end the process.
+      socket.on('error', () => undefined);
       resolve(socket);
     };
     const onError = (error: NodeJS.ErrnoException): void => fail(explain(error, bareHost(host), label));
