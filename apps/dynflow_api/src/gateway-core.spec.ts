@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { JsonValue } from '@dynflow/kernel';
 import type { RestedPlan } from '@dynflow/engine';
 import { createLog, loadGatewayConfig } from '@dynflow/platform';
 import { defineAction, definePlugin, outputOf, planAction, planSelf, type Plugin } from '@dynflow/plugin';
@@ -124,19 +125,19 @@ const Greet = defineAction({
 
 const GreetAll = defineAction({
   name: 'GreetAll',
-  input: z.object({ names: z.array(z.string()) }),
+  input: z.looseObject({ names: z.array(z.string()).default([]) }),
   plan: ({ names }) => [
     ...names.map((name, index) => planAction('example.Greet', { name }, { as: `greeting${index}` })),
     planSelf({ first: outputOf('greeting0') }),
   ],
-  run: async (context) => Promise.resolve({ got: (context.input as unknown as { first: null }).first }),
+  run: async (context) => Promise.resolve({ got: context.input['first'] as JsonValue }),
 });
 
 const example = definePlugin({
   name: 'example',
   version: '1.0.0',
   settings: { section: 'example', schema: z.object({}) },
-  actions: [Greet, { ...GreetAll, input: z.looseObject({ names: z.array(z.string()).default([]) }) }],
+  actions: [Greet, GreetAll],
 });
 
 describe('a gateway with a plugin that an executor hosts', () => {

@@ -13,6 +13,7 @@ import { GatewayMetrics } from './gateway-metrics.js';
 import { GatewayService } from './gateway-service.js';
 import { PluginRoutes } from './http/plugin-routes.js';
 import { LocalHost } from './local/local-host.js';
+import { Ownership } from './ownership.js';
 import { StoredPluginDocuments } from './plugin-documents.js';
 import { PluginRegistry } from './registry/plugin-registry.js';
 import { Retention } from './retention.js';
@@ -26,6 +27,8 @@ export interface GatewayOptions {
   readonly log: Log;
   /** Told of every plan that comes to rest. */
   readonly onRest?: (plan: RestedPlan) => void;
+  /** Told when another gateway has taken over the database: the process must end without writing anything more. */
+  readonly onDatabaseLost?: () => void;
 }
 
 /** Everything of a gateway but its HTTP server. */
@@ -69,6 +72,11 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   const secrets = new SecretBox(loadKeyRing(config.secretKeysFile));
   const database = await openDatabase({ url: config.database.url, log: (message) => log.info(message) });
   closers.add(() => database.close());
+  const world = ids.uuid();
+  const onLost = options.onDatabaseLost ?? (() => undefined);
+  const ownership = new Ownership({ leases: database.shards, owner: world, clock, log, onLost });
+  await ownership.acquire();
+  closers.add(() => ownership.release());
   const bus = await openBus(config, log);
   closers.add(() => bus.close());
 
@@ -100,7 +108,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
       askPlan: (declaration, input: JsonObject) => gatewayBus.askPlan(declaration, input),
     },
     schedule: (turn) => void setImmediate(turn),
-    world: ids.uuid(),
+    world,
     outputLimitBytes: config.outputLimitBytes,
     onRest: (plan) => {
       metrics.planRested(plan);

@@ -25,7 +25,7 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     }
     const log = createLog(config.log);
     notes.forEach((note) => log.warn(note));
-    const gateway = await startGateway({ config, plugins, log });
+    const gateway = await startGateway({ config, plugins, log, onDatabaseLost: () => process.exit(1) });
     // The gateway ends its runs itself when their time is over; what is added is for closing.
     stopOnSignals({ log, limitMs: config.executor.drainLimitMs + CLOSING_MS, stop: () => gateway.stop() });
   } catch (error) {

@@ -89,6 +89,12 @@ export interface RunContext<Input = JsonObject, Services = unknown> {
   onEvent(callback: (data: JsonValue) => void): void;
 }
 
+/**
+ * A plan method: a pure function of the input. Written as a method's type, so that actions of different inputs fit into one plugin: the
+ * host parses an input with the action's own schema before it calls.
+ */
+export type PlanMethod<Input> = { plan(input: Input): PlanNode[] }['plan'];
+
 /** An action as its author declares it. */
 export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services = unknown> {
   /** Without the plugin's name: `RunScript`. */
@@ -99,7 +105,7 @@ export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services
   /** Top-level input keys that are sealed at once and shown nowhere. */
   secrets?: string[];
   /** Default: `[planSelf()]`. Data, or a pure function of the input that an executor is asked for. */
-  plan?: PlanNode[] | ((input: z.output<Schema>) => PlanNode[]);
+  plan?: PlanNode[] | PlanMethod<z.output<Schema>>;
   run?: (context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject | Suspension>;
   /** A function that an executor runs after all run steps, or {@link failUnless}, which needs no executor. Must be idempotent. */
   finalize?: ((context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject>) | FinalizeDeclaration;

@@ -1,5 +1,5 @@
 export { CancelRequested, StepFailure, Suspension, defineAction, failUnless, suspend } from './action.js';
-export type { ActionDefinition, DocumentStore, PluginLog, RunContext } from './action.js';
+export type { ActionDefinition, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
 export type {
   ActionView,
   FeatureStatus,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ManifestV1 } from '@dynflow/contracts';
+import { ManifestV1, type HeartbeatV1 } from '@dynflow/contracts';
 import { ManualClock } from '@dynflow/testing';
 import { PluginRegistry } from './plugin-registry.js';
 
@@ -26,8 +26,8 @@ function manifest(change: Partial<ManifestV1> = {}): ManifestV1 {
   });
 }
 
-function heartbeat(startId = 'start-1', draining = false) {
-  return { type: 'heartbeat', version: 1, executor: 'one', startId, draining, slots: { total: 4, used: 0 }, held: [] } as const;
+function heartbeat(startId = 'start-1', draining = false): HeartbeatV1 {
+  return { type: 'heartbeat', version: 1, executor: 'one', startId, draining, slots: { total: 4, used: 0 }, held: [] };
 }
 
 describe('PluginRegistry', () => {
