@@ -1,6 +1,9 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { ActionRow, PlanResult, PlanState, StepRow, StoredPlan } from '@dynflow/engine';
+import type { PlanResult, PlanState } from '@dynflow/engine';
+import type { ActionColumns } from '../entities/action.entity.js';
+import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
+import type { StepColumns } from '../entities/step.entity.js';
 
 /** An action as readers see it: input as it is stored, output with its chunks. */
 export interface StoredActionView {
@@ -50,85 +53,160 @@ export interface StoredPlanView {
   steps: StoredStepView[];
 }
 
-/** A piece of output as it stands in an action's output, in Foreman's terms. */
-interface ChunkView extends JsonObject {
-  output_type: string;
-  output: string;
-  /** Seconds. */
-  timestamp: number;
+/*
+ * The columns that views are made of. Jobs are polled by the thousand, and most of what a row costs is its columns.
+ */
+
+export const PLAN_VIEW_COLUMNS = [
+  'id',
+  'label',
+  'state',
+  'result',
+  'run_flow',
+  'finalize_flow',
+  'history',
+  'started_at',
+  'ended_at',
+  'execution_time',
+  'caller_plan',
+  'caller_action',
+] as const satisfies (keyof ExecutionPlanColumns)[];
+
+export const ACTION_VIEW_COLUMNS = [
+  'plan_id',
+  'id',
+  'name',
+  'plan_step',
+  'run_step',
+  'finalize_step',
+  'caller_plan',
+  'caller_action',
+  'input',
+  'output',
+  'chunks_as',
+] as const satisfies (keyof ActionColumns)[];
+
+export const STEP_VIEW_COLUMNS = [
+  'plan_id',
+  'id',
+  'kind',
+  'action_id',
+  'state',
+  'error',
+  'started_at',
+  'ended_at',
+  'execution_time',
+  'waiting_for',
+] as const satisfies (keyof StepColumns)[];
+
+export const CHUNK_VIEW_COLUMNS = [
+  'plan_id',
+  'action_id',
+  'kind',
+  'timestamp',
+  'chunk',
+  'external_id',
+] as const satisfies (keyof OutputChunkColumns)[];
+
+export type PlanViewColumns = Pick<ExecutionPlanColumns, (typeof PLAN_VIEW_COLUMNS)[number]>;
+export type ActionViewColumns = Pick<ActionColumns, (typeof ACTION_VIEW_COLUMNS)[number]>;
+export type StepViewColumns = Pick<StepColumns, (typeof STEP_VIEW_COLUMNS)[number]>;
+export type ChunkViewColumns = Pick<OutputChunkColumns, (typeof CHUNK_VIEW_COLUMNS)[number]>;
+
+/** Rows of some plans: actions and steps in the order of their ids within a plan, chunks in the order in which they were written. */
+export interface ViewRows {
+  readonly plans: readonly PlanViewColumns[];
+  readonly actions: readonly ActionViewColumns[];
+  readonly steps: readonly StepViewColumns[];
+  readonly chunks: readonly ChunkViewColumns[];
 }
 
-/** Puts the chunks of these plans into their actions' output. Chunks must come in the order in which they were written. */
-export function planViews(stored: readonly StoredPlan[], chunks: readonly OutputChunkColumns[]): StoredPlanView[] {
-  const byAction = new Map<string, ChunkView[]>();
+/** Puts plans together, in their order, each action's chunks in its output. */
+export function planViews({ plans, actions, steps, chunks }: ViewRows): StoredPlanView[] {
+  const output = new Map<string, JsonObject[]>();
   for (const chunk of chunks) {
     const key = keyOf(chunk.plan_id, chunk.action_id);
-    const list = byAction.get(key);
+    const list = output.get(key);
     if (list === undefined) {
-      byAction.set(key, [chunkView(chunk)]);
+      output.set(key, [chunkView(chunk)]);
     } else {
       list.push(chunkView(chunk));
     }
   }
-  return stored.map((one) => planView(one, byAction));
+  const views = new Map(plans.map((plan) => [plan.id, planView(plan)]));
+  for (const action of actions) {
+    views.get(action.plan_id)?.actions.push(actionView(action, output));
+  }
+  for (const step of steps) {
+    const view = views.get(step.plan_id);
+    view?.steps.push(stepView(step));
+    view?.stepIds.push(step.id);
+  }
+  for (const view of views.values()) {
+    view.rootPlanStepId = view.actions[0]?.planStepId ?? null;
+  }
+  return [...views.values()];
 }
 
-function planView({ plan, actions, steps }: StoredPlan, chunks: ReadonlyMap<string, ChunkView[]>): StoredPlanView {
+/** Without its actions and steps. */
+function planView(plan: PlanViewColumns): StoredPlanView {
   return {
     id: plan.id,
     label: plan.label,
-    state: plan.state,
-    result: plan.result,
-    rootPlanStepId: actions[0]?.planStep ?? null,
-    runFlow: plan.runFlow,
-    finalizeFlow: plan.finalizeFlow,
-    stepIds: steps.map(({ id }) => id),
-    startedAtMs: plan.startedAtMs,
-    endedAtMs: plan.endedAtMs,
-    executionTimeMs: plan.executionTimeMs,
-    realTimeMs: plan.startedAtMs === null || plan.endedAtMs === null ? 0 : plan.endedAtMs - plan.startedAtMs,
-    history: plan.history,
-    callerPlan: plan.callerPlan,
-    callerAction: plan.callerAction,
-    actions: actions.map((action) => actionView(action, chunks)),
-    steps: steps.map(stepView),
+    // The casts are the promise of those who write: only this library does.
+    state: plan.state as PlanState,
+    result: plan.result as PlanResult,
+    rootPlanStepId: null,
+    runFlow: JSON.parse(plan.run_flow) as JsonValue,
+    finalizeFlow: JSON.parse(plan.finalize_flow) as JsonValue,
+    stepIds: [],
+    startedAtMs: plan.started_at,
+    endedAtMs: plan.ended_at,
+    executionTimeMs: plan.execution_time,
+    realTimeMs: plan.started_at === null || plan.ended_at === null ? 0 : plan.ended_at - plan.started_at,
+    history: JSON.parse(plan.history) as StoredPlanView['history'],
+    callerPlan: plan.caller_plan,
+    callerAction: plan.caller_action,
+    actions: [],
+    steps: [],
   };
 }
 
-function actionView(action: ActionRow, chunks: ReadonlyMap<string, ChunkView[]>): StoredActionView {
-  const { output } = action;
+function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonObject[]>): StoredActionView {
+  const output = JSON.parse(action.output) as JsonObject;
   return {
     id: action.id,
     name: action.name,
-    planStepId: action.planStep,
-    runStepId: action.runStep,
-    finalizeStepId: action.finalizeStep,
-    callerPlan: action.callerPlan,
-    callerAction: action.callerAction,
-    input: action.input,
+    planStepId: action.plan_step,
+    runStepId: action.run_step,
+    finalizeStepId: action.finalize_step,
+    callerPlan: action.caller_plan,
+    callerAction: action.caller_action,
+    input: JSON.parse(action.input) as JsonObject,
     // The list is there from the beginning: who polls a job that has said nothing yet gets an empty one.
     output:
-      action.chunksAs === null || action.runStep === null
+      action.chunks_as === null || action.run_step === null
         ? output
-        : { ...output, [action.chunksAs]: chunks.get(keyOf(action.plan, action.id)) ?? [] },
+        : { ...output, [action.chunks_as]: chunks.get(keyOf(action.plan_id, action.id)) ?? [] },
   };
 }
 
-function stepView(step: StepRow): StoredStepView {
+function stepView(step: StepViewColumns): StoredStepView {
   return {
     id: step.id,
-    kind: step.kind,
+    kind: step.kind as StoredStepView['kind'],
     state: step.state,
-    action: step.action,
-    error: step.error as JsonObject | null,
-    startedAtMs: step.startedAtMs,
-    endedAtMs: step.endedAtMs,
-    executionTimeMs: step.executionTimeMs,
-    waitingFor: step.waitingFor,
+    action: step.action_id,
+    error: step.error === null ? null : (JSON.parse(step.error) as JsonObject),
+    startedAtMs: step.started_at,
+    endedAtMs: step.ended_at,
+    executionTimeMs: step.execution_time,
+    waitingFor: step.waiting_for,
   };
 }
 
-function chunkView(chunk: OutputChunkColumns): ChunkView {
+/** A piece of output as it stands in an action's output: Dynflow's and Foreman's keys, seconds with a fraction. */
+function chunkView(chunk: ChunkViewColumns): JsonObject {
   return {
     output_type: chunk.kind,
     output: JSON.parse(chunk.chunk) as string,

@@ -1,12 +1,24 @@
 import type { PlanResult, PlanState } from '@dynflow/engine';
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
 import { listPlans } from '../plans/list-plans.js';
 import type { PlanListQuery, PlanReader, PlanSummary } from '../plans/plan-reader.js';
-import { planViews, type StoredPlanView } from '../plans/stored-plan-view.js';
+import {
+  ACTION_VIEW_COLUMNS,
+  CHUNK_VIEW_COLUMNS,
+  PLAN_VIEW_COLUMNS,
+  STEP_VIEW_COLUMNS,
+  planViews,
+  type ActionViewColumns,
+  type ChunkViewColumns,
+  type PlanViewColumns,
+  type StepViewColumns,
+  type StoredPlanView,
+  type ViewRows,
+} from '../plans/stored-plan-view.js';
 import { storable } from './commit-statement.js';
 import { postgresFailure } from './postgres-errors.js';
-import { readPlans } from './read-plans.js';
+import { snapshot } from './snapshot.js';
 
 /** So many plans are read at a time, which bounds what is held in memory twice. */
 const BATCH = 200;
@@ -26,8 +38,8 @@ export class PostgresPlanReader implements PlanReader {
       const views: StoredPlanView[] = [];
       const asked = [...new Set(ids)];
       for (let start = 0; start < asked.length; start += BATCH) {
-        const { stored, chunks } = await readPlans(this.#pool, { ids: asked.slice(start, start + BATCH), withChunks: true });
-        views.push(...planViews(stored, chunks));
+        const ids = [asked.slice(start, start + BATCH).map(storable)];
+        views.push(...planViews(await snapshot(this.#pool, async (client) => rowsOf(client, ids))));
       }
       return views;
     });
@@ -64,4 +76,18 @@ export class PostgresPlanReader implements PlanReader {
       throw postgresFailure(error);
     }
   }
+}
+
+async function rowsOf(client: PoolClient, ids: unknown[]): Promise<ViewRows> {
+  const plans = await client.query<PlanViewColumns>(
+    `SELECT ${PLAN_VIEW_COLUMNS.map((column) => `plan.${column}`).join(', ')} ` +
+      'FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, place) JOIN dynflow_execution_plans AS plan ON plan.id = asked.id ORDER BY place',
+    ids,
+  );
+  const ofPlans = (columns: readonly string[], table: string, order: string): string =>
+    `SELECT ${columns.join(', ')} FROM ${table} WHERE plan_id = ANY ($1::text[]) ORDER BY ${order}`;
+  const actions = await client.query<ActionViewColumns>(ofPlans(ACTION_VIEW_COLUMNS, 'dynflow_actions', 'plan_id, id'), ids);
+  const steps = await client.query<StepViewColumns>(ofPlans(STEP_VIEW_COLUMNS, 'dynflow_steps', 'plan_id, id'), ids);
+  const chunks = await client.query<ChunkViewColumns>(ofPlans(CHUNK_VIEW_COLUMNS, 'dynflow_output_chunks', 'number'), ids);
+  return { plans: plans.rows, actions: actions.rows, steps: steps.rows, chunks: chunks.rows };
 }

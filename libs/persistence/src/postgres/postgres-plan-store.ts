@@ -1,11 +1,15 @@
 import type { OutputChunkV1 } from '@dynflow/contracts';
 import type { Changes, PlanStore, StoredPlan } from '@dynflow/engine';
 import type { Pool, QueryConfig } from 'pg';
+import type { ActionColumns } from '../entities/action.entity.js';
+import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
-import { chunkFromColumns } from '../plans/rows-from-columns.js';
+import type { StepColumns } from '../entities/step.entity.js';
+import type { ColumnValue } from '../plans/row-values.js';
+import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
 import { COMMIT_STATEMENT, commitParameters, storable } from './commit-statement.js';
-import { readPlans } from './read-plans.js';
 import { commitFailure, postgresFailure } from './postgres-errors.js';
+import { snapshot } from './snapshot.js';
 
 /** After this a commit counts as failed, whatever became of it: a server that is cut off would never answer. */
 const COMMIT_TIMEOUT_MS = 60_000;
@@ -46,17 +50,12 @@ export class PostgresPlanStore implements PlanStore {
   }
 
   async loadUnfinished(): Promise<StoredPlan[]> {
-    return this.#do(async () => {
-      const { stored } = await readPlans(this.#pool, { unfinished: true });
-      return stored;
-    });
+    return this.#plansWhere("state IN ('pending', 'scheduled', 'planning', 'planned', 'running')", []);
   }
 
   async load(id: string): Promise<StoredPlan | null> {
-    return this.#do(async () => {
-      const { stored } = await readPlans(this.#pool, { ids: [id] });
-      return stored[0] ?? null;
-    });
+    const [stored] = await this.#plansWhere('id = $1', [storable(id)]);
+    return stored ?? null;
   }
 
   async chunks(plan: string, action: number): Promise<OutputChunkV1[]> {
@@ -69,6 +68,21 @@ export class PostgresPlanStore implements PlanStore {
     return rows.map(chunkFromColumns);
   }
 
+  async #plansWhere(condition: string, values: ColumnValue[]): Promise<StoredPlan[]> {
+    return this.#do(async () =>
+      snapshot(this.#pool, async (client) => {
+        const plans = await client.query<ExecutionPlanColumns>(
+          `SELECT * FROM dynflow_execution_plans WHERE ${condition} ORDER BY created_at, number`,
+          values,
+        );
+        const ids = [plans.rows.map(({ id }) => id)];
+        const actions = await client.query<ActionColumns>(ofPlans('dynflow_actions'), ids);
+        const steps = await client.query<StepColumns>(ofPlans('dynflow_steps'), ids);
+        return storedPlans(plans.rows, actions.rows, steps.rows);
+      }),
+    );
+  }
+
   async #do<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -76,4 +90,8 @@ export class PostgresPlanStore implements PlanStore {
       throw postgresFailure(error);
     }
   }
+}
+
+function ofPlans(table: string): string {
+  return `SELECT * FROM ${table} WHERE plan_id = ANY ($1::text[]) ORDER BY plan_id, id`;
 }

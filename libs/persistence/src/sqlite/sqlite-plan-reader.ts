@@ -2,14 +2,20 @@ import type { Database, Statement } from 'better-sqlite3';
 import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import type { PlanResult, PlanState } from '@dynflow/engine';
-import type { ActionColumns } from '../entities/action.entity.js';
-import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
-import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
-import type { StepColumns } from '../entities/step.entity.js';
 import { listPlans } from '../plans/list-plans.js';
 import type { PlanListQuery, PlanReader, PlanSummary } from '../plans/plan-reader.js';
-import { storedPlans } from '../plans/rows-from-columns.js';
-import { planViews, type StoredPlanView } from '../plans/stored-plan-view.js';
+import {
+  ACTION_VIEW_COLUMNS,
+  CHUNK_VIEW_COLUMNS,
+  PLAN_VIEW_COLUMNS,
+  STEP_VIEW_COLUMNS,
+  planViews,
+  type ActionViewColumns,
+  type ChunkViewColumns,
+  type PlanViewColumns,
+  type StepViewColumns,
+  type StoredPlanView,
+} from '../plans/stored-plan-view.js';
 import { sqliteFailure } from './sqlite-errors.js';
 
 /** So many plans are read at a stretch; then others have their turn, because a read blocks the process. */
@@ -21,22 +27,25 @@ const ASKED = '(SELECT value FROM json_each(?))';
 /** Reads plans from SQLite, from the same connection that writes them. */
 export class SqlitePlanReader implements PlanReader {
   readonly #source: DataSource;
-  readonly #plans: Statement<[string], ExecutionPlanColumns>;
-  readonly #actions: Statement<[string], ActionColumns>;
-  readonly #steps: Statement<[string], StepColumns>;
-  readonly #chunks: Statement<[string], OutputChunkColumns>;
+  readonly #plans: Statement<[string], PlanViewColumns>;
+  readonly #actions: Statement<[string], ActionViewColumns>;
+  readonly #steps: Statement<[string], StepViewColumns>;
+  readonly #chunks: Statement<[string], ChunkViewColumns>;
   readonly #states: Statement<[string], { id: string; state: PlanState; result: PlanResult }>;
   readonly #count: Statement<[], number>;
   readonly #countState: Statement<[string], number>;
 
   constructor(database: Database, source: DataSource) {
     this.#source = source;
+    const ofPlans = (columns: readonly string[], table: string, order: string): string =>
+      `SELECT ${columns.join(', ')} FROM ${table} WHERE plan_id IN ${ASKED} ORDER BY ${order}`;
     this.#plans = database.prepare(
-      'SELECT plan.* FROM json_each(?) AS asked CROSS JOIN dynflow_execution_plans AS plan ON plan.id = asked.value ORDER BY asked.key',
+      `SELECT ${PLAN_VIEW_COLUMNS.map((column) => `plan.${column}`).join(', ')} ` +
+        'FROM json_each(?) AS asked CROSS JOIN dynflow_execution_plans AS plan ON plan.id = asked.value ORDER BY asked.key',
     );
-    this.#actions = database.prepare(`SELECT * FROM dynflow_actions WHERE plan_id IN ${ASKED} ORDER BY plan_id, id`);
-    this.#steps = database.prepare(`SELECT * FROM dynflow_steps WHERE plan_id IN ${ASKED} ORDER BY plan_id, id`);
-    this.#chunks = database.prepare(`SELECT * FROM dynflow_output_chunks WHERE plan_id IN ${ASKED} ORDER BY number`);
+    this.#actions = database.prepare(ofPlans(ACTION_VIEW_COLUMNS, 'dynflow_actions', 'plan_id, id'));
+    this.#steps = database.prepare(ofPlans(STEP_VIEW_COLUMNS, 'dynflow_steps', 'plan_id, id'));
+    this.#chunks = database.prepare(ofPlans(CHUNK_VIEW_COLUMNS, 'dynflow_output_chunks', 'number'));
     this.#states = database.prepare(`SELECT id, state, result FROM dynflow_execution_plans WHERE id IN ${ASKED}`);
     this.#count = database.prepare<[], number>('SELECT count(*) FROM dynflow_execution_plans').pluck();
     this.#countState = database.prepare<[string], number>('SELECT count(*) FROM dynflow_execution_plans WHERE state = ?').pluck();
@@ -72,7 +81,12 @@ export class SqlitePlanReader implements PlanReader {
   }
 
   #viewsOf(ids: string): StoredPlanView[] {
-    return planViews(storedPlans(this.#plans.all(ids), this.#actions.all(ids), this.#steps.all(ids)), this.#chunks.all(ids));
+    return planViews({
+      plans: this.#plans.all(ids),
+      actions: this.#actions.all(ids),
+      steps: this.#steps.all(ids),
+      chunks: this.#chunks.all(ids),
+    });
   }
 
   #read<T>(read: () => T): T {
