@@ -59,7 +59,6 @@ export class Director {
   /** An executor has it now. */
   stepClaimed(plan: Plan, step: Step, claim: Claim, turn: Turn): void {
     moveStep(plan, step, { name: 'running', claim }, turn);
-    turn.touchPlan(plan);
   }
 
   stepDone(plan: Plan, step: Step, output: JsonObject, turn: Turn): void {

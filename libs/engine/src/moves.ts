@@ -1,5 +1,5 @@
 import type { Plan, Step, StepState } from './model.js';
-import { assertPlanTransition, assertStepTransition, type PlanState } from './states.js';
+import { assertPlanTransition, assertStepTransition, resultOf, type PlanState } from './states.js';
 import type { Turn } from './turn.js';
 
 /*
@@ -16,8 +16,12 @@ export function movePlan(plan: Plan, to: PlanState, turn: Turn): void {
 /** @throws IllegalTransitionError */
 export function moveStep(plan: Plan, step: Step, to: StepState, turn: Turn): void {
   assertStepTransition(step.kind, step.state.name, to.name);
+  const before = resultOf(plan.tally);
   plan.tally[step.state.name] -= 1;
   plan.tally[to.name] += 1;
+  if (resultOf(plan.tally) !== before) {
+    turn.touchPlan(plan);
+  }
   step.state = to;
   step.isReady = false;
   if (to.name === 'running') {

@@ -38,6 +38,11 @@ export class MemoryPlanStore implements PlanStore {
     this.#failures.push({ error, isWritten: options.isWritten ?? false });
   }
 
+  /** Takes back what {@link failNextCommit} asked for and did not happen yet. */
+  clearFailures(): void {
+    this.#failures = [];
+  }
+
   /** Commits wait until {@link letGo}. */
   hold(): void {
     this.#held ??= [];
