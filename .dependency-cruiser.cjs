@@ -43,6 +43,7 @@ module.exports = {
   forbidden: [
     ...Object.entries(mayUse).map(([lib, names]) => only(`${lib}-uses`, `libs/${lib}`, names)),
     only('gateway-uses', 'apps/dynflow_api', gatewayMayUse),
+    only('quickstart-uses', 'apps/quickstart', ['kernel', 'testing']),
     {
       name: 'executor-app-uses',
       severity: 'error',
@@ -80,8 +81,8 @@ module.exports = {
     {
       name: 'testing-only-from-tests',
       severity: 'error',
-      comment: 'The testing kit is for specs, test/ and scripts/ (the quickstart); the product must not need it.',
-      from: { path: otherWorkspaces, pathNot: [spec, '^libs/testing/'] },
+      comment: 'The testing kit is for specs, test/ and the quickstart; the product must not need it.',
+      from: { path: otherWorkspaces, pathNot: [spec, '^libs/testing/', '^apps/quickstart/'] },
       to: { path: '^libs/testing/' },
     },
     {

@@ -38,7 +38,8 @@ export class BatchView {
     const { glyphs } = this.#screen;
     const isSuccess = run.exitStatus === '0';
     const verdict = `${isSuccess ? glyphs.done : glyphs.failed} exit status ${run.exitStatus}`;
-    this.#screen.line(`${this.#prefix(run)} ${this.#screen.paint(verdict, isSuccess ? 'green' : 'red')}`);
+    const count = this.#screen.paint(`(${this.#ended()} of ${this.#batch.runs.length} hosts done)`, 'dim');
+    this.#screen.line(`${this.#prefix(run)} ${this.#screen.paint(verdict, isSuccess ? 'green' : 'red')} ${count}`);
   }
 
   end(): void {
@@ -75,12 +76,15 @@ export class BatchView {
   #bar(): string {
     const { glyphs } = this.#screen;
     const share = progressOf(this.#batch);
-    const ended = this.#batch.runs.filter((run) => run.exitStatus !== undefined).length;
     const seconds = ((Date.now() - this.#startedAt) / 1000).toFixed(1);
-    const facts = ` ${String(Math.round(share * 100)).padStart(3)} %  ${ended} of ${this.#batch.runs.length} hosts done  ${seconds} s`;
+    const facts = ` ${String(Math.round(share * 100)).padStart(3)} %  ${this.#ended()} of ${this.#batch.runs.length} hosts done  ${seconds} s`;
     const width = Math.max(5, Math.min(widestBar, this.#screen.columns - facts.length - 3));
     const full = Math.round(share * width);
     return `${this.#screen.paint(glyphs.full.repeat(full), 'green')}${this.#screen.paint(glyphs.empty.repeat(width - full), 'dim')}${facts}`;
+  }
+
+  #ended(): number {
+    return this.#batch.runs.filter((run) => run.exitStatus !== undefined).length;
   }
 
   #prefix(run: HostRun): string {

@@ -43,8 +43,9 @@ const logTailLines = 15;
 export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
   const log = openSync(options.logFile, 'a');
   // A process group of its own: Ctrl-C in a terminal goes to whole groups, but it is for us to say when the gateway ends.
-  const child = spawn(process.execPath, [options.program], {
-    stdio: ['ignore', log, log],
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('./end-with-parent.js'), options.program], {
+    // The channel is for `end-with-parent`, nothing is said over it.
+    stdio: ['ignore', log, log, 'ipc'],
     detached: true,
     env: { ...options.env, ...options.settings },
   });

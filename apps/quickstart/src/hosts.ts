@@ -35,7 +35,7 @@ export async function startHosts(count: number, address: string, onStarted: (ser
   }
   return {
     hosts,
-    kind: hasUsableSshd ? 'OpenSSH sshd' : 'ssh2 server',
+    kind: hasUsableSshd ? 'OpenSSH sshd' : 'built in, for want of an sshd that lets us in',
     clientKeyPath: hosts[0]?.server.clientKeyPath ?? '',
   };
 }

@@ -36,6 +36,8 @@ export interface QuickstartOptions {
 
 /** What a shell says of a program that was interrupted. */
 const interruptedStatus = 130;
+/** How many hosts are named where all of them would be too many. */
+const shownHosts = 3;
 const logName = 'gateway.log';
 
 /**
@@ -56,7 +58,7 @@ export async function runQuickstart(options: QuickstartOptions): Promise<number>
     status = options.signal.aborted ? interruptedStatus : 1;
   }
   if (options.signal.aborted) screen.line();
-  screen.showStatus(() => 'Stopping…');
+  screen.showStatus(() => 'Stopping');
   await closers.closeAll((message) => screen.line(`While stopping: ${message}`));
   screen.clearStatus();
   screen.line('Stopped; nothing is left behind.');
@@ -94,11 +96,13 @@ async function demonstrate(options: QuickstartOptions, screen: Screen, closers: 
   const isSuccess = await gateway.whileRunning(follow(demo, { batch, client, foreman }));
 
   screen.line();
-  whereToLook({ screen, root: options.root, url: gateway.url, batch, logFile: join(options.dir, logName), isOnce: options.isOnce });
+  const logFile = options.isOnce ? undefined : join(options.dir, logName);
+  whereToLook({ screen, root: options.root, url: gateway.url, planId: batch.planId, runs: batch.runs.slice(0, shownHosts), logFile });
   if (!options.isOnce) {
     screen.line();
     screen.line(screen.paint('Launch another job', 'bold'));
     screen.line(curlCommand(gateway.url, hosts.hosts));
+    screen.line(`Its output: ${gateway.url}/tasks/<task_id of the answer>/status`);
     screen.line();
     screen.line(`Everything keeps running. ${screen.paint('Press Ctrl-C to stop it.', 'bold')}`);
     await gateway.whileRunning(aborted(signal));
@@ -146,14 +150,14 @@ async function startForemanStandIn({ options, screen, closers }: Demo): Promise<
 async function startDemoHosts({ options, screen, closers }: Demo): Promise<DemoHosts> {
   return screen.step('SSH hosts', async () => {
     const hosts = await startHosts(options.hostCount, options.host, (server) => closers.add(() => server.stop()));
-    const ports = hosts.hosts.map(({ server }) => server.port).join(', ');
-    return [hosts, `${hosts.hosts.length} × ${hosts.kind} on ${options.host}, ports ${ports}`];
+    const ports = hosts.hosts.slice(0, shownHosts).map(({ server }) => server.port);
+    const more = hosts.hosts.length > shownHosts ? ' and more' : '';
+    return [hosts, `ports ${ports.join(', ')}${more}  ${screen.paint(hosts.kind, 'dim')}`];
   });
 }
 
 async function startGateway({ options, screen, closers }: Demo, settings: Record<string, string>): Promise<GatewayProcess> {
   return screen.step('Gateway', async () => {
-    const startedAt = Date.now();
     const gateway = await startGatewayProcess({
       program: join(options.root, 'apps/dynflow_api/dist/main.js'),
       host: options.host,
@@ -173,8 +177,7 @@ async function startGateway({ options, screen, closers }: Demo, settings: Record
       signal: options.signal,
     });
     closers.add(() => gateway.stop());
-    const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
-    return [gateway, `${gateway.url}  ${screen.paint(`fat shape, SQLite in memory; ready in ${seconds} s`, 'dim')}`];
+    return [gateway, `${gateway.url}  ${screen.paint('fat shape, SQLite in memory', 'dim')}`];
   });
 }
 

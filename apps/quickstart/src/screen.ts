@@ -33,18 +33,29 @@ const redrawEveryMs = 100;
 const plainEveryMs = 10_000;
 const fallbackColumns = 80;
 
+interface Glyphs {
+  readonly done: string;
+  readonly failed: string;
+  readonly going: string;
+  readonly bar: string;
+  readonly full: string;
+  readonly empty: string;
+}
+
+const unicode: Glyphs = { done: '✔', failed: '✘', going: '…', bar: '│', full: '█', empty: '░' };
+const ascii: Glyphs = { done: '*', failed: 'x', going: '.', bar: '|', full: '#', empty: '.' };
+const eraseLine = '\r\x1b[K';
+
 /** Writes lines, above one status line that is rewritten in place if the output is a terminal. */
 export class Screen {
-  readonly glyphs: { readonly done: string; readonly failed: string; readonly bar: string; readonly full: string; readonly empty: string };
+  readonly glyphs: Glyphs;
   readonly #options: ScreenOptions;
   #status: (() => string) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ScreenOptions) {
     this.#options = options;
-    this.glyphs = options.hasUnicode
-      ? { done: '✔', failed: '✘', bar: '│', full: '█', empty: '░' }
-      : { done: '*', failed: 'x', bar: '|', full: '#', empty: '.' };
+    this.glyphs = options.hasUnicode ? unicode : ascii;
   }
 
   get isTerminal(): boolean {
@@ -62,9 +73,7 @@ export class Screen {
 
   /** Writes a line of its own, above the status line. */
   line(text = ''): void {
-    this.#erase();
-    this.#write(`${text}\n`);
-    this.#draw();
+    this.#write(this.#status === undefined ? `${text}\n` : `${eraseLine}${text}\n${this.#statusText()}`);
   }
 
   /** Keeps a status line at the bottom of a terminal, asked for again and again, until `clearStatus`. Elsewhere it does nothing. */
@@ -78,7 +87,7 @@ export class Screen {
 
   clearStatus(): void {
     clearInterval(this.#timer);
-    this.#erase();
+    if (this.#status !== undefined) this.#write(eraseLine);
     this.#status = undefined;
   }
 
@@ -86,7 +95,7 @@ export class Screen {
   async step<T>(title: string, work: () => Promise<readonly [value: T, outcome: string]>): Promise<T> {
     const startedAt = Date.now();
     const seconds = (): string => `${Math.round((Date.now() - startedAt) / 1000)} s`;
-    this.showStatus(() => `  ${this.paint('…', 'dim')} ${title} ${seconds()}`);
+    this.showStatus(() => `  ${this.paint(this.glyphs.going, 'dim')} ${title} ${seconds()}`);
     const reminder = this.isTerminal ? undefined : setInterval(() => this.line(`  ${title}: ${seconds()}`), plainEveryMs);
     try {
       const [value, outcome] = await work();
@@ -102,12 +111,12 @@ export class Screen {
     }
   }
 
-  #erase(): void {
-    if (this.#status !== undefined) this.#write('\r\x1b[K');
+  #draw(): void {
+    this.#write(`${eraseLine}${this.#statusText()}`);
   }
 
-  #draw(): void {
-    if (this.#status !== undefined) this.#write(`\r\x1b[K${cut(this.#status(), this.columns - 1)}`);
+  #statusText(): string {
+    return cut(this.#status?.() ?? '', this.columns - 1);
   }
 
   #write(text: string): void {
