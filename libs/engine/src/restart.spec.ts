@@ -133,7 +133,7 @@ function verdicts({ world, ledger }: { world: EngineWorld; ledger: Ledger }): Js
   return {
     plans: Object.fromEntries(world.plans.map(({ row, verdict }) => [row.id, verdict])),
     counts: world.plan('root').output(),
-    effects: Object.fromEntries([...ledger.effects].toSorted()),
+    effects: Object.fromEntries([...ledger.effects].toSorted(([a], [b]) => (a < b ? -1 : 1))),
     outputs: ['child-1', 'child-2'].map((id) => world.plan(id).actions.map(({ output }) => output)) as unknown as JsonObject[],
     texts: ['child-1', 'child-2'].map((id) => world.text(id, 3)),
     active: world.engine.activePlans,
