@@ -440,41 +440,5 @@ describe('whatever happens', () => {
       ),
       { numRuns: 300, interruptAfterTimeLimit: TIME_LIMIT_MS },
     );
-    expect(runs).toBeGreaterThan(0);
-  });
-
-  it('to random sub-plans: the same, and the counts are right in the end', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.constantFrom(...leaves), { minLength: 1, maxLength: 6 }),
-        fc.integer({ min: 1, max: 3 }),
-        fc.boolean(),
-        fc.array(move, { maxLength: 40 }),
-        async (actions, limit, isAsync, moves) => {
-          const history = new History();
-          const { world } = history;
-          world.store.isAsync = isAsync;
-          const children = actions.map((action, index) => ({ id: `child-${index}`, action, input: {} }));
-          const root = await world.trigger('gw.Batch', { children, limit });
-          const mayExceed = moves.some(({ what }) => what === 'resume' || what === 'cancel');
-          for (const each of moves) {
-            await history.make(each);
-            const running = world.plans.filter(({ row, state }) => row.callerPlan === root && state === 'running').length;
-            if (!mayExceed && running > limit) {
-              history.watch.broken.push(`${running} of ${limit} run`);
-            }
-          }
-          history.assertAllHeld(await history.answerAll());
-          const siblings = world.plans.filter(({ row }) => row.callerPlan === root);
-          const success = siblings.filter(({ result }) => result === 'success').length;
-          const total = children.length;
-          expect(world.plan(root).verdict === 'stopped/success' ? world.plan(root).output()['total'] : total).toBe(total);
-          if (!moves.some(({ what }) => what === 'resume' || what === 'skip')) {
-            expect(world.plan(root).verdict === 'stopped/success' ? world.plan(root).output()['success'] : success).toBe(success);
-          }
-        },
-      ),
-      { numRuns: 300, interruptAfterTimeLimit: TIME_LIMIT_MS },
-    );
   });
 });
