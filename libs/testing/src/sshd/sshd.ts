@@ -138,10 +138,9 @@ async function launch(
     );
     await rm(join(dir, 'sshd.pid'), { force: true });
     await writeFile(join(dir, 'authorized_keys'), `${clientKey.publicKey.trim()}\n`, { mode: 0o644 });
-    const child = spawn(SSHD, ['-D', '-e', '-f', join(dir, 'sshd_config')], { stdio: ['ignore', 'ignore', 'pipe'] });
-    const killWithUs = (): void => void child.kill('SIGKILL');
-    process.once('exit', killWithUs);
-    child.once('exit', () => process.off('exit', killWithUs));
+    const command = [SSHD, '-D', '-e', '-f', join(dir, 'sshd_config')];
+    // The kernel ends it with us, also when a test runner is killed and can tidy up nothing.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], { stdio: ['ignore', 'ignore', 'pipe'] });
     let log = '';
     child.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-200_000)));
     const ended = once(child, 'exit').then(() => false);
