@@ -26,6 +26,16 @@ export class DatabaseInUseError extends DynflowError {
   }
 }
 
+/**
+ * Thrown by a commit after another gateway has taken one of the committer's shards: its lease was over. Nothing of the commit was
+ * written. The plans of that shard are the other gateway's now.
+ */
+export class ShardLostError extends DynflowError {
+  constructor(cause: unknown) {
+    super('DYN_SHARD_LOST', 'another gateway has taken over plans of this one, whose lease was over', { cause });
+  }
+}
+
 /** The database cannot be used now: full, unreadable, locked, closed or unreachable. */
 export function databaseUnavailable(cause: unknown): UnavailableError {
   return new UnavailableError('DYN_DATABASE_UNAVAILABLE', `the database cannot be used: ${messageOf(cause)}`, { cause });

@@ -19,6 +19,8 @@ import {
   type ColumnValue,
 } from '../plans/row-values.js';
 
+import type { HeldShard } from '../tables/shard-store.js';
+
 /*
  * A turn's commit is one statement: one message to the server and one answer, and a transaction by itself. It has a part for each kind
  * of change, all of them each time, so that it is planned once; a part takes its rows as one array a column.
@@ -97,17 +99,22 @@ const INTEGERS = new Set([
 ]);
 const DOUBLES = new Set(['created_at', 'started_at', 'ended_at', 'execution_time', 'wake_at', 'timestamp']);
 
+/** What the statement's failure says when a shard is somebody else's. */
+export const SHARDS_LOST = 'shards are lost';
+
 export const COMMIT_STATEMENT = statement();
 
-/** The parameters of `COMMIT_STATEMENT`. */
-export function commitParameters(changes: Changes): ColumnArray[] {
-  return PARTS.flatMap((part) => {
+/** The parameters of `COMMIT_STATEMENT`. `held` are the shards that must still be the committer's. */
+export function commitParameters(changes: Changes, held: readonly HeldShard[]): ColumnArray[] {
+  const shards = [held.map(({ id }) => id), held.map(({ epoch }) => epoch), held.map(({ owner }) => owner)];
+  const rows = PARTS.flatMap((part) => {
     const columns: ColumnArray[] = part.columns.map(() => []);
     for (const row of part.valuesOf(changes)) {
       row.forEach((value, index) => columns[index]?.push(storable(value)));
     }
     return columns;
   });
+  return [...rows, ...shards];
 }
 
 /** PostgreSQL's text holds no NUL. Text that must be exact is stored as JSON, where it is escaped; what is left are words for people. */
@@ -144,10 +151,18 @@ function statement(): string {
       misses.push(`cardinality($${first}) - (SELECT count(*) FROM ${name})`);
     }
   }
-  // Words cannot become a number: the cast fails, with them in its message, and takes the whole statement back.
+  const [id, epoch, owner] = [parameters + 1, parameters + 2, parameters + 3];
+  // The share lock holds up who wants to take such a shard until this commit is done.
+  parts.push(
+    `held AS (SELECT shard.id FROM dynflow_shards AS shard JOIN unnest($${id}::integer[], $${epoch}::integer[], $${owner}::text[]) ` +
+      'AS given (id, epoch, owner) USING (id, epoch, owner) FOR SHARE OF shard)',
+    `missing AS (SELECT ${misses.join(' + ')} AS rows, cardinality($${id}) - (SELECT count(*) FROM held) AS shards)`,
+  );
+  // Words cannot become a number: the cast fails, with them in its message, and takes the whole statement back. (Of a constant it would
+  // fail when the statement is read.)
   return (
-    `WITH ${parts.join(',\n')},\nmissing AS (SELECT ${misses.join(' + ')} AS rows)\n` +
-    "SELECT CASE WHEN rows = 0 THEN 0 ELSE CAST(rows || ' rows to be changed are not in the database' AS integer) END FROM missing"
+    `WITH ${parts.join(',\n')}\nSELECT CASE WHEN shards > 0 THEN CAST(shards || ' ${SHARDS_LOST}' AS integer) ` +
+    "WHEN rows > 0 THEN CAST(rows || ' rows to be changed are not in the database' AS integer) ELSE 0 END FROM missing"
   );
 }
 

@@ -2,7 +2,7 @@ import { InvalidInputError, UnavailableError } from '@dynflow/kernel';
 import { startPostgres, type PostgresServer } from '@dynflow/testing';
 import { changes, planRow, smallPlan } from '@dynflow/testing/conformance';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DuplicatePlanError } from '../errors.js';
+import { DuplicatePlanError, ShardLostError } from '../errors.js';
 import { openDatabase } from '../open-database.js';
 import { connectPostgres } from './open-postgres.js';
 
@@ -84,6 +84,50 @@ describe('several gateways on one database', () => {
     expect(new Set(taken.map(({ id }) => id)).size).toBe(taken.length);
     expect(taken.every(({ epoch }) => epoch === 1)).toBe(true);
     await Promise.all(databases.map(async (database) => database.close()));
+  });
+});
+
+describe('a gateway whose lease was over', () => {
+  it('cannot write any more once another has taken its plans, and nothing of what it tried is there', async () => {
+    const url = await server.createDatabase();
+    const [slow, quick] = await Promise.all([openDatabase({ url }), openDatabase({ url })]);
+    const before = smallPlan();
+    const after = smallPlan();
+    const [shard] = await slow.shards.take('slow', { leaseMs: -1, limit: 1 });
+    const late = changes({ ...after.changes, plans: [planRow({ id: before.id, state: 'stopped' })] });
+    await slow.plans.commit(before.changes);
+
+    await quick.shards.take('quick', { leaseMs: 60_000, limit: 1 });
+
+    await expect(slow.plans.commit(late)).rejects.toThrow(ShardLostError);
+    expect(await slow.shards.renew('slow', shard === undefined ? [] : [shard], 60_000)).toEqual([]);
+    await expect(slow.plans.commit(late)).rejects.toThrow(ShardLostError);
+    expect((await quick.plans.load(before.id))?.plan.state).toBe('running');
+    expect(await quick.plans.load(after.id)).toBeNull();
+    await quick.plans.commit(after.changes);
+    await quick.plans.commit(changes({ plans: [planRow({ id: before.id, state: 'paused' })] }));
+
+    // What it is given later is its own.
+    slow.shards.forget([0]);
+    await slow.plans.commit(smallPlan().changes);
+    await Promise.all([slow.close(), quick.close()]);
+  });
+
+  it('is held up while a commit is under way, so that it sees what was committed', async () => {
+    const url = await server.createDatabase();
+    const [one, two] = await Promise.all([openDatabase({ url }), openDatabase({ url })]);
+    await one.shards.take('one', { leaseMs: -1, limit: 1 });
+    const plans = Array.from({ length: 20 }, () => smallPlan());
+
+    const commits = Promise.allSettled(plans.map(async ({ changes: made }) => one.plans.commit(made)));
+    await two.shards.take('two', { leaseMs: 60_000, limit: 1 });
+    const seen = await two.plans.existing(plans.map(({ id }) => id));
+    const outcomes = await commits;
+
+    // A commit that comes to its end after the take would be missing here.
+    const committed = plans.filter((_, index) => outcomes[index]?.status === 'fulfilled').map(({ id }) => id);
+    expect(seen).toEqual(new Set(committed));
+    await Promise.all([one.close(), two.close()]);
   });
 });
 

@@ -32,16 +32,17 @@ export async function openPostgres(url: string, log: (message: string) => void):
   const connection = await connectPostgres(url, log);
   const { source, pool } = connection;
   const sql = postgresSql(pool);
+  const shards = new ShardStore(sql, { isShared: true });
   return {
     name: nameOf(url),
     kind: 'postgres',
     isDurable: true,
     isShared: true,
-    plans: new PostgresPlanStore(pool),
+    plans: new PostgresPlanStore(pool, () => shards.held),
     reader: new PostgresPlanReader(pool, source),
     documents: new DocumentStore(sql),
     manifests: new ManifestStore(sql),
-    shards: new ShardStore(sql, { isShared: true }),
+    shards,
     purgeFinished: async (options) => purgeFinished(sql, options),
     check: async () => void (await sql`SELECT id FROM dynflow_shards LIMIT 1`),
     close: async () => connection.close(),

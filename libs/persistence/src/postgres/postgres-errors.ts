@@ -1,7 +1,8 @@
 import { DynflowError } from '@dynflow/kernel';
 import pg from 'pg';
 import { QueryFailedError } from 'typeorm';
-import { DuplicatePlanError, StoreMismatchError, databaseUnavailable } from '../errors.js';
+import { DuplicatePlanError, ShardLostError, StoreMismatchError, databaseUnavailable } from '../errors.js';
+import { SHARDS_LOST } from './commit-statement.js';
 
 /** SQLSTATE classes: a constraint is broken; a value does not fit, or a row was missing (see `commit-statement.ts`). */
 const REFUSALS = /^(23|22)/;
@@ -30,6 +31,9 @@ export function commitFailure(failure: unknown, newPlans: readonly { readonly id
     if (plan !== undefined && newPlans.some(({ id }) => id === plan)) {
       return new DuplicatePlanError(plan, failure);
     }
+  }
+  if (failure instanceof pg.DatabaseError && failure.message.includes(SHARDS_LOST)) {
+    return new ShardLostError(failure);
   }
   return postgresFailure(failure);
 }

@@ -9,6 +9,7 @@ import type { ColumnValue } from '../plans/row-values.js';
 import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
 import { COMMIT_STATEMENT, commitParameters, storable } from './commit-statement.js';
 import { commitFailure, postgresFailure } from './postgres-errors.js';
+import type { HeldShard } from '../tables/shard-store.js';
 import { snapshot } from './snapshot.js';
 
 /** After this a commit counts as failed, whatever became of it: a server that is cut off would never answer. */
@@ -22,9 +23,12 @@ const COMMIT_TIMEOUT_MS = 60_000;
  */
 export class PostgresPlanStore implements PlanStore {
   readonly #pool: Pool;
+  readonly #held: () => readonly HeldShard[];
 
-  constructor(pool: Pool) {
+  /** `held` names the shards that must still be ours at each commit. */
+  constructor(pool: Pool, held: () => readonly HeldShard[]) {
     this.#pool = pool;
+    this.#held = held;
   }
 
   async commit(changes: Changes): Promise<void> {
@@ -32,7 +36,7 @@ export class PostgresPlanStore implements PlanStore {
     const query: QueryConfig & { query_timeout: number } = {
       name: 'dynflow-commit',
       text: COMMIT_STATEMENT,
-      values: commitParameters(changes),
+      values: commitParameters(changes, this.#held()),
       query_timeout: COMMIT_TIMEOUT_MS,
     };
     try {

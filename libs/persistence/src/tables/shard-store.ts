@@ -13,11 +13,21 @@ export interface ShardLease extends Shard {
   readonly expiresAtMs: number;
 }
 
+/** A shard that was taken through this store and not given back. */
+export interface HeldShard extends Shard {
+  readonly owner: string;
+}
+
 /**
  * The leases by which gateways share a database. All times are the database's, so that the gateways' clocks do not matter.
- * Each call is one atomic statement: of two gateways that want a shard one gets it.
+ * Of two gateways that want a shard one gets it.
+ *
+ * In a shared database every commit checks that all shards which were taken through this store are still its own, and throws
+ * ShardLostError if not: who was away for longer than its lease cannot write over the work of its successor.
  */
 export class ShardStore {
+  readonly #held = new Map<number, HeldShard>();
+
   readonly #isShared: boolean;
 
   /** `isShared: false`: whoever has the database open is alone with it, and an older lease is that of a process that is gone. */
@@ -48,13 +58,16 @@ export class ShardStore {
         ORDER BY id LIMIT ${options.limit}
       ) AND (owner IS NULL OR (owner <> ${owner} AND (expires_at <= now_ms() OR ${isAlone} = 1)))
       RETURNING id, epoch`;
+    for (const shard of taken) {
+      this.#held.set(shard.id, { ...shard, owner });
+    }
     return taken.sort((a, b) => a.id - b.id);
   }
 
   /**
    * Prolongs leases, also those that are over while nobody else has taken the shard.
    *
-   * @returns the shards that are still this owner's; the others were taken by somebody.
+   * @returns the shards that are still this owner's; the others were taken by somebody, and are to be forgotten.
    */
   async renew(owner: string, shards: readonly Shard[], leaseMs: number): Promise<Shard[]> {
     const renewed: Shard[] = [];
@@ -68,8 +81,21 @@ export class ShardStore {
     return renewed;
   }
 
+  /** Takes shards that are lost out of what commits check, after their plans have been dropped. */
+  forget(ids: readonly number[]): void {
+    for (const id of ids) {
+      this.#held.delete(id);
+    }
+  }
+
+  /** What commits check. */
+  get held(): readonly HeldShard[] {
+    return [...this.#held.values()];
+  }
+
   /** Gives all of the owner's shards back: others may take them at once. */
   async release(owner: string): Promise<void> {
     await this.sql`UPDATE dynflow_shards SET owner = NULL, expires_at = 0 WHERE owner = ${owner} RETURNING id`;
+    this.forget(this.held.filter((shard) => shard.owner === owner).map(({ id }) => id));
   }
 }

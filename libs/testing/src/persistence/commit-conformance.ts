@@ -203,7 +203,7 @@ export function describeCommits(world: () => StoreWorld): void {
       expect(stored?.steps.map(({ id, attempt, state }) => ({ id, attempt, state }))).toEqual(
         ids.map((id) => ({ id, attempt: id, state: 'success' })),
       );
-    });
+    }, 30_000);
   });
 
   describe('atomicity', () => {

@@ -17,30 +17,34 @@ const TIMEOUT_MS = 60_000;
 /** What a database must still hold after its user was killed. */
 export function describeDurability(name: string, makeWorld: () => Promise<DurableWorld>): void {
   describe(name, () => {
-    it('has everything after it was closed and opened again, and goes on counting', async () => {
-      const world = await makeWorld();
-      try {
-        const first = smallPlan();
-        const before = await world.open();
-        await before.plans.commit(first.changes);
-        await before.plans.commit(changes({ chunks: [chunkRow(first.id)] }));
-        await before.documents.put('example', 'things', 'a', { n: 1 });
-        const shards = await before.shards.take('one', { leaseMs: 60_000, limit: 1 });
-        const views = await before.reader.plans([first.id]);
-        await before.close();
+    it(
+      'has everything after it was closed and opened again, and goes on counting',
+      async () => {
+        const world = await makeWorld();
+        try {
+          const first = smallPlan();
+          const before = await world.open();
+          await before.plans.commit(first.changes);
+          await before.plans.commit(changes({ chunks: [chunkRow(first.id)] }));
+          await before.documents.put('example', 'things', 'a', { n: 1 });
+          const shards = await before.shards.take('one', { leaseMs: 60_000, limit: 1 });
+          const views = await before.reader.plans([first.id]);
+          await before.close();
 
-        const after = await world.open();
-        expect(await after.reader.plans([first.id])).toEqual(views);
-        expect(await after.documents.get('example', 'things', 'a')).toEqual({ key: 'a', document: { n: 1 }, revision: 1 });
-        expect(await after.shards.renew('one', shards, 60_000)).toEqual(shards);
-        const second = smallPlan();
-        await after.plans.commit(second.changes);
-        expect((await after.reader.list({ limit: 9 })).map(({ id }) => id)).toEqual([second.id, first.id]);
-        await after.close();
-      } finally {
-        await world.dispose();
-      }
-    });
+          const after = await world.open();
+          expect(await after.reader.plans([first.id])).toEqual(views);
+          expect(await after.documents.get('example', 'things', 'a')).toEqual({ key: 'a', document: { n: 1 }, revision: 1 });
+          expect(await after.shards.renew('one', shards, 60_000)).toEqual(shards);
+          const second = smallPlan();
+          await after.plans.commit(second.changes);
+          expect((await after.reader.list({ limit: 9 })).map(({ id }) => id)).toEqual([second.id, first.id]);
+          await after.close();
+        } finally {
+          await world.dispose();
+        }
+      },
+      TIMEOUT_MS,
+    );
 
     it(
       'has every acknowledged commit and no half one after kill -9 of the writer',

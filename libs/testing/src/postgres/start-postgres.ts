@@ -9,8 +9,8 @@ import { freePort } from '../sshd/free-port.js';
 
 /** A real PostgreSQL server on a loopback port, its cluster in a directory of its own. */
 export interface PostgresServer {
-  /** Makes an empty database and gives its URL. */
-  createDatabase(): Promise<string>;
+  /** Makes a database, empty or a copy of another that nobody has open, and gives its URL. */
+  createDatabase(copyOf?: string): Promise<string>;
   /** Ends it at once, as a crash would; the cluster stays. */
   crash(): Promise<void>;
   /** Starts it again on the same port. */
@@ -45,10 +45,11 @@ export async function startPostgres(): Promise<PostgresServer> {
   let server = await launch(binaries, { data, directory, port, account });
   let databases = 0;
   return {
-    createDatabase: async () => {
+    createDatabase: async (copyOf) => {
       databases += 1;
       const name = `test_${databases}`;
-      await run(join(binaries, 'createdb'), ['-h', '127.0.0.1', '-p', String(port), '-U', 'dynflow', name]);
+      const template = copyOf === undefined ? [] : ['-T', copyOf.slice(copyOf.lastIndexOf('/') + 1)];
+      await run(join(binaries, 'createdb'), ['-h', '127.0.0.1', '-p', String(port), '-U', 'dynflow', ...template, name]);
       return `postgres://dynflow@127.0.0.1:${port}/${name}`;
     },
     crash: async () => end(server, 'SIGQUIT'),
