@@ -29,6 +29,7 @@ const violations: readonly (readonly [string, string, string])[] = [
   ['dynflow_foreman_tasks-uses', 'libs/dynflow_foreman_tasks/src/a.ts', '@dynflow/engine'],
   ['testing-uses', 'libs/testing/src/a.ts', 'dynflow_foreman_tasks'],
   ['gateway-uses', 'apps/dynflow_api/src/a.ts', 'dynflow_foreman_tasks'],
+  ['quickstart-uses', 'apps/quickstart/src/a.ts', '@dynflow/engine'],
   ['executor-app-uses', 'apps/dynflow_foreman_salt/src/main.ts', '@dynflow/persistence'],
   ['plugin-sources-use', 'apps/dynflow_foreman_salt/src/b.ts', '@dynflow/executor'],
   ['plugins-know-no-host', 'apps/dynflow_foreman_salt/src/c.ts', '@nestjs/common'],
@@ -58,6 +59,7 @@ const allowed: readonly (readonly [string, string])[] = [
   ['apps/dynflow_foreman_salt/src/allowed.ts', '@dynflow/plugin'],
   ['apps/dynflow_foreman_salt/src/host/allowed.ts', '@dynflow/executor'],
   ['apps/dynflow_api/src/allowed.ts', '@dynflow/persistence'],
+  ['apps/quickstart/src/allowed.ts', '@dynflow/testing'],
   ['test/e2e/allowed.spec.ts', '@dynflow/testing'],
 ];
 

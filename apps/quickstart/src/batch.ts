@@ -1,5 +1,5 @@
 import { isJsonObject } from '@dynflow/kernel';
-import type { JsonObject } from '@dynflow/kernel';
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { Foreman, PlanDocument, ProxyClient } from '@dynflow/testing';
 import { demoScript } from './demo-scripts.js';
 import type { DemoHost } from './hosts.js';
@@ -121,7 +121,7 @@ function takeIn(run: HostRun, document: PlanDocument, { foreman, onLine, onEnd }
   const output = outputOf(document, run.taskId);
   const chunks = Array.isArray(output['result']) ? output['result'] : [];
   for (const chunk of chunks.slice(run.seenChunks)) {
-    if (isJsonObject(chunk)) run.lines.add(String(chunk['output_type']), String(chunk['output'])).forEach(show);
+    if (isJsonObject(chunk)) run.lines.add(textOf(chunk['output_type']), textOf(chunk['output'])).forEach(show);
   }
   run.seenChunks = chunks.length;
 
@@ -132,7 +132,7 @@ function takeIn(run: HostRun, document: PlanDocument, { foreman, onLine, onEnd }
 
   run.lines.end().forEach(show);
   run.exitStatus = isKnown ? String(exitStatus) : 'none';
-  const startedAtMs = Date.parse(`${String(document['started_at']).replace(' ', 'T')}Z`);
+  const startedAtMs = Date.parse(`${textOf(document['started_at']).replace(' ', 'T')}Z`);
   run.endedAtMs = typeof exitSeconds === 'number' ? exitSeconds * 1000 : Date.now();
   run.durationSeconds = (run.endedAtMs - startedAtMs) / 1000;
   onEnd(run);
@@ -148,4 +148,8 @@ function outputOf(document: PlanDocument, taskId: string): JsonObject {
   const action = document.actions.filter(isJsonObject).find((one) => isJsonObject(one['input']) && one['input']['task_id'] === taskId);
   const output = action?.['output'];
   return isJsonObject(output) ? output : {};
+}
+
+function textOf(value: JsonValue | undefined): string {
+  return typeof value === 'string' ? value : '';
 }
