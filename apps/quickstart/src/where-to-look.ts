@@ -5,7 +5,7 @@ import type { HostRun } from './batch.js';
 import type { DemoHost } from './hosts.js';
 import type { Screen } from './screen.js';
 
-const documents = ['README.md', 'docs/what-is-it.md', 'docs/architecture.md', 'docs/configuration.md'];
+const documents = ['docs/what-is-it.md', 'docs/architecture.md', 'docs/configuration.md'];
 
 export interface WhereToLookOptions {
   readonly screen: Screen;
@@ -21,7 +21,7 @@ export interface WhereToLookOptions {
 
 /** Shows the addresses at which the gateway tells more, and the documents to read on. */
 export function whereToLook({ screen, root, url, planId, runs, logFile }: WhereToLookOptions): void {
-  screen.line(screen.paint(`Where to look on${logFile === undefined ? ', if you let it run: without --once' : ''}`, 'bold'));
+  screen.line(screen.paint(`Where to look on${logFile === undefined ? ' (without --once it keeps running)' : ''}`, 'bold'));
   const plans = [['batch', planId], ...runs.map((run) => [run.host.name, run.planId])];
   // Without indent: an address then just fits into 80 columns.
   for (const [name = '', id = ''] of plans) screen.line(`${name.padEnd(6)} ${url}/tasks/${id}/status`);
