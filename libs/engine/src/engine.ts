@@ -878,18 +878,22 @@ export class Engine {
     const { onFault, clock } = this.#options;
     onFault?.('a turn could not be committed; its plans are read again', error);
     this.#subPlans.takeBack();
-    for (const plan of turn.touchedPlans) {
-      this.#plans.delete(plan.id);
-      this.#cancelTimersOf(plan);
-      if (this.#unread.has(plan.id)) {
+    // With the turn, what was read in it has gone from the account of sub-plans, whether it was touched or not.
+    for (const id of new Set([...[...turn.touchedPlans].map((plan) => plan.id), ...turn.adopted])) {
+      const plan = this.#plans.get(id);
+      if (plan !== undefined) {
+        this.#plans.delete(id);
+        this.#cancelTimersOf(plan);
+      }
+      if (this.#unread.has(id)) {
         continue;
       }
-      this.#unread.add(plan.id);
+      this.#unread.add(id);
       // What could not be committed right after it was read would fail again and again without a pause.
-      if (turn.adopted.has(plan.id)) {
-        clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#read(plan.id));
+      if (turn.adopted.has(id)) {
+        clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#read(id));
       } else {
-        void this.#read(plan.id);
+        void this.#read(id);
       }
     }
   }
@@ -907,6 +911,7 @@ export class Engine {
     // A turn that fails with it has seen to it already.
     await this.#put((turn) => {
       this.#unread.delete(id);
+      turn.adopted.add(id);
       if (stored?.plan.state === 'stopped' || stored?.plan.state === 'paused') {
         this.#subPlans.forget(stored.plan.callerPlan, stored.plan.callerAction, id);
       } else if (stored !== null) {

@@ -275,8 +275,11 @@ class History {
         break;
       case 'lost':
         if (how % 3 === 0) {
+          const { startId } = world.executor('p');
           world.executor('p').restart();
-          await this.try(async () => world.ask((engine) => engine.executorLost('p', 'e1', () => true)));
+          // It may wait for plans that are being read again, and those for time.
+          void this.try(async () => world.begin((engine) => engine.executorLost('p', 'e1', (id) => id === startId)));
+          await world.settle();
         }
         break;
       case 'again': {
@@ -339,9 +342,9 @@ class History {
   async answerAll(): Promise<boolean> {
     const { world } = this;
     world.store.clearFailures();
-    // Whatever the engine granted and nobody knows of is lost with its executor.
     for (let round = 0; round < 200; round += 1) {
-      await world.settle();
+      // Time for what is being read again.
+      await world.advance(2_000);
       if (world.engine.activePlans === 0 && world.clock.pending === 0) {
         this.watch.look();
         return true;
@@ -351,6 +354,7 @@ class History {
           await this.try(async () => world.ask(async () => executor.send(report)));
         }
       }
+      // Whatever the engine granted and nobody knows of is lost with its executor.
       const known = new Set(world.held.map(({ claim }) => claim));
       await world.ask((engine) => engine.executorLost('p', 'e1', (_, claim) => !known.has(claim)));
       world.tokens.splice(0, world.tokens.length, ...world.engine.readyTokens());
@@ -365,7 +369,6 @@ class History {
           await world.ask((engine) => engine.sendEvent(plan.row.id, step.id, 'go'));
         }
       }
-      await world.advance(1_000);
     }
     return false;
   }
@@ -403,7 +406,8 @@ describe('whatever happens', () => {
       ),
       { numRuns: 300, interruptAfterTimeLimit: TIME_LIMIT_MS },
     );
-    expect(runs).toBeGreaterThan(0);
+    // Many more, unless the machine is very busy.
+    expect(runs).toBeGreaterThan(3);
   });
 
   it('to random sub-plans: the same, and the counts are right in the end', async () => {

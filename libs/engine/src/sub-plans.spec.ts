@@ -399,6 +399,31 @@ describe('the counts of sub-plans', () => {
     expect(world.plan(plan).verdict).toBe('stopped/success');
   });
 
+  it.each([false, true])('are right after a restart whose first commit failed (written: %s)', async (isWritten) => {
+    const { world, told } = launcher();
+    const plan = await world.trigger('gw.Batch', batch(children(2), { limit: 1 }));
+    world.store.failNextCommit(undefined, { isWritten });
+    await expect(world.restart()).rejects.toThrow('the store is away');
+    await world.advance(1_000);
+    await world.runAll();
+    expect(told.at(-1)).toEqual({ total: 2, pending: 0, success: 2, failed: 0 });
+    expect(world.plan(plan).verdict).toBe('stopped/success');
+  });
+
+  it('are right when one came to rest in a commit whose answer was lost, and so was that of the next', async () => {
+    const { world } = launcher();
+    world.actions.executor('demo.Other');
+    const plan = await world.trigger('gw.Batch', batch([...children(1), { id: 'other', action: 'demo.Other', input: {} }], { limit: 1 }));
+    world.store.failNextCommit(undefined, { isWritten: true });
+    world.store.failNextCommit(undefined, { isWritten: true });
+    await expect(world.ask((engine) => engine.cancel(plan))).rejects.toThrow('the store is away');
+    expect(world.plan('c1').state).toBe('stopped');
+    await world.advance(1_000);
+    await world.runAll();
+    expect(world.plan(plan).verdict).toBe('stopped/success');
+    expect(world.plan(plan).output()).toEqual({ total: 2, pending: 0, success: 2, failed: 0 });
+  });
+
   it('are told to nobody when the caller is at rest', async () => {
     const { world } = launcher();
     world.actions.local('gw.Fire', ({ event }) =>

@@ -29,6 +29,9 @@ export interface PerformedEffect {
   readonly payload: JsonValue;
 }
 
+/** More turns in a row than any test needs: what goes on longer goes round in circles. */
+const MAX_ROUNDS = 10_000;
+
 type WorldOptions = Partial<Pick<EngineOptions, 'outputLimitBytes' | 'world'>>;
 
 /**
@@ -69,13 +72,9 @@ export class EngineWorld {
 
   // --- the engine ----------------------------------------------------------------------------------------------------------------
 
-  /** Asks the engine and lets everything that follows happen. */
+  /** Asks the engine and lets everything that follows happen. @throws Error if it has not answered when nothing happens any more. */
   async ask<T>(question: (engine: Engine) => Promise<T>): Promise<T> {
-    const answer = this.begin(question);
-    // A refusal is the caller's to see, after all that follows from it.
-    answer.catch(() => undefined);
-    await this.settle();
-    return answer;
+    return this.#settled(this.begin(question));
   }
 
   /** Asks the engine and does not wait for anything. A restart before the answer makes it {@link EngineIsGoneError}. */
@@ -99,7 +98,11 @@ export class EngineWorld {
 
   /** Lets turns run, and keeps appointments that are overdue, until nothing is left that happens by itself. */
   async settle(): Promise<void> {
-    for (let isQuiet = false; !isQuiet;) {
+    let isQuiet = false;
+    for (let round = 0; !isQuiet; round += 1) {
+      if (round > MAX_ROUNDS) {
+        throw new Error(`the engine does not come to rest: ${round} turns without an end`);
+      }
       // Lets promises that are resolved already go on; nothing here waits for time.
       await new Promise((resolve) => setImmediate(resolve));
       const isOverdue = (this.clock.nextAtMs ?? Infinity) <= this.clock.now();
@@ -211,18 +214,12 @@ export class EngineWorld {
     if (taken === undefined) {
       throw new Error(`no token for ${JSON.stringify(which)}`);
     }
-    const answer = this.executor(taken.plugin, which.executor).claim(taken.token);
-    answer.catch(() => undefined);
-    await this.settle();
-    return answer;
+    return this.#settled(this.executor(taken.plugin, which.executor).claim(taken.token));
   }
 
   /** Reports an outcome of a held step, with output texts. */
   async report(held: HeldStep, outcome: OutcomeV1, texts: readonly string[] = []): Promise<ReportV1> {
-    const message = this.executor(held.plugin, held.executor).report(held, outcome, texts);
-    message.catch(() => undefined);
-    await this.settle();
-    return message;
+    return this.#settled(this.executor(held.plugin, held.executor).report(held, outcome, texts));
   }
 
   async finish(held: HeldStep, output: JsonObject = {}): Promise<ReportV1> {
@@ -258,6 +255,20 @@ export class EngineWorld {
   }
 
   // --- wiring ---------------------------------------------------------------------------------------------------------------------
+
+  async #settled<T>(answer: Promise<T>): Promise<T> {
+    let isAnswered = false;
+    // A refusal is the caller's to see, after all that follows from it.
+    void answer.then(
+      () => (isAnswered = true),
+      () => (isAnswered = true),
+    );
+    await this.settle();
+    if (!isAnswered) {
+      throw new Error('the engine has not answered, and nothing happens any more: does it wait for time, or for the store?');
+    }
+    return answer;
+  }
 
   #assertGeneration(generation: number): void {
     if (generation !== this.#generation) {
