@@ -199,7 +199,7 @@ describe('cancelling a plan', () => {
 
   it('N8 ends thousands of steps in a row without nesting calls', async () => {
     const world = script({ chunksAs: undefined });
-    const count = 5_000;
+    const count = 3_000;
     world.actions.composite('demo.Root', [
       { kind: 'sequence', nodes: Array.from({ length: count }, () => ({ kind: 'action' as const, action: 'demo.Script', input: {} })) },
     ]);

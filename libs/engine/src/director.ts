@@ -28,6 +28,8 @@ export class Director {
   readonly #subPlans: SubPlans;
   readonly #world: string;
   readonly #planOf: (id: string | null) => Plan | undefined;
+  /** By plan, found when first needed: many steps may be skipped, and each must not cost a look at all actions. */
+  readonly #dependents = new WeakMap<Plan, Map<number, Step[]>>();
   #followUps: (() => void)[] = [];
   #isFollowingUp = false;
 
@@ -216,12 +218,7 @@ export class Director {
       if (step.kind === 'run' && action.finalizeStep !== null) {
         queue.push(stepOf(plan, action.finalizeStep));
       }
-      const { id } = step;
-      for (const dependent of plan.actions) {
-        if (dependent.runStep !== null && dependent.references.some((reference) => reference.step === id)) {
-          queue.push(stepOf(plan, dependent.runStep));
-        }
-      }
+      queue.push(...this.#dependentsOf(plan, step.id));
     }
     turn.touchPlan(plan);
     return skipped;
@@ -253,6 +250,25 @@ export class Director {
     }
     this.#endUnstarted(plan, step, turn);
     return true;
+  }
+
+  /** The run steps whose input takes the output of this one. */
+  #dependentsOf(plan: Plan, id: number): readonly Step[] {
+    let dependents = this.#dependents.get(plan);
+    if (dependents === undefined) {
+      dependents = new Map();
+      for (const { runStep, references } of plan.actions) {
+        for (const source of new Set(references.map(({ step }) => step))) {
+          const known = dependents.get(source) ?? [];
+          dependents.set(source, known);
+          if (runStep !== null) {
+            known.push(stepOf(plan, runStep));
+          }
+        }
+      }
+      this.#dependents.set(plan, dependents);
+    }
+    return dependents.get(id) ?? [];
   }
 
   #isLocal(plan: Plan, step: Step): boolean {

@@ -205,7 +205,7 @@ describe('the finalize phase', () => {
 
   it('N8 decided by data for thousands of actions does not nest calls', async () => {
     const world = new EngineWorld();
-    const count = 5_000;
+    const count = 3_000;
     world.actions.local('demo.A', () => done(), { finalize: { kind: 'failUnless', output: 'x', equals: null, message: 'no' } });
     world.actions.composite(
       'demo.Root',

@@ -8,7 +8,7 @@ import type { StepRow } from './rows.js';
 import { PLAN_TRANSITIONS, STEP_TRANSITIONS } from './states.js';
 
 /** How long each property may look for a counterexample. */
-const TIME_LIMIT_MS = 2_000;
+const TIME_LIMIT_MS = 1_500;
 
 // --- random plans ------------------------------------------------------------------------------------------------------------------
 
