@@ -27,6 +27,11 @@ export async function launchJobs(stack: Stack, jobs: readonly ScriptJob[]): Prom
   return launch.hosts;
 }
 
+/** Launches a batch of one. */
+export async function launchJob(stack: Stack, one: ScriptJob): Promise<LaunchedHost> {
+  return onlyOf(await launchJobs(stack, [one]));
+}
+
 /** Launches a batch and waits for its callbacks, one for each job, in the jobs' order. */
 export async function runJobs(stack: Stack, jobs: readonly ScriptJob[]): Promise<JobEnd[]> {
   const hosts = await launchJobs(stack, jobs);
@@ -35,8 +40,15 @@ export async function runJobs(stack: Stack, jobs: readonly ScriptJob[]): Promise
 
 /** Launches one job and waits for its callback. */
 export async function runJob(stack: Stack, one: ScriptJob): Promise<JobEnd> {
-  const [end] = await runJobs(stack, [one]);
-  return end ?? expect.unreachable('a batch of one has one end');
+  return onlyOf(await runJobs(stack, [one]));
+}
+
+function onlyOf<T>(list: readonly T[]): T {
+  const [first] = list;
+  if (first === undefined || list.length > 1) {
+    throw new Error(`a batch of one has one host, not ${list.length}`);
+  }
+  return first;
 }
 
 /** Waits for a host's callback. */

@@ -5,7 +5,7 @@ import { makeAccount, startSshd } from '@dynflow/testing';
 import { describe, expect, test } from 'vitest';
 import { replay } from '../../support/fixtures.js';
 import { hasLine, hostOutput, textOf } from '../../support/output.js';
-import { isStopped, job, jobEnd, launchJobs, runJob, runJobs, untilStatus } from '../../support/run-jobs.js';
+import { isStopped, job, jobEnd, launchJob, launchJobs, runJob, runJobs, untilStatus } from '../../support/run-jobs.js';
 import type { Stack } from '../../support/stack.js';
 import { closedPort } from '../../support/stack.js';
 import { expectCallback, expectStopped, launchStory, patienceMs, storyVariables } from '../../support/story.js';
@@ -78,15 +78,15 @@ export function oneHostSuite(current: () => Stack): void {
       const stack = current();
       const gate = join(stack.dir, `gate-${randomUUID()}`);
       const script = `echo begin; echo oops >&2; while [ ! -e ${gate} ]; do sleep 0.05; done; echo end`;
-      const [host] = await launchJobs(stack, [job(stack, script)]);
-      const seen = (line: string): Promise<unknown> => untilStatus(stack, host ?? expect.unreachable(), hasLine(line));
+      const host = await launchJob(stack, job(stack, script));
+      const seen = (line: string): Promise<unknown> => untilStatus(stack, host, hasLine(line));
       await seen('begin');
       await seen('oops');
-      const running = await untilStatus(stack, host ?? expect.unreachable(), () => true);
+      const running = await untilStatus(stack, host, () => true);
       expect(running).toMatchObject({ state: 'running', result: 'pending' });
       expect(hostOutput(running)['exit_status']).toBeUndefined();
       await writeFile(gate, '');
-      expect(await jobEnd(stack, host ?? expect.unreachable())).toMatchObject({
+      expect(await jobEnd(stack, host)).toMatchObject({
         exitStatus: 0,
         stdout: 'begin\nend\n',
         stderr: 'oops\n',

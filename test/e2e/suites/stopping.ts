@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { replay } from '../../support/fixtures.js';
 import { processesWith } from '../../support/host-processes.js';
 import { hasLine, hostOutput, textOf } from '../../support/output.js';
-import { isStopped, job, jobEnd, launchJobs, untilStatus } from '../../support/run-jobs.js';
+import { isStopped, job, jobEnd, launchJob, launchJobs, untilStatus } from '../../support/run-jobs.js';
 import type { Stack } from '../../support/stack.js';
 import { expectCallback, expectStopped, launchStory, patienceMs, storyVariables } from '../../support/story.js';
 
@@ -28,7 +28,7 @@ export function stoppingSuite(current: () => Stack): void {
     test('takes with it what it has started on the host', async () => {
       const stack = current();
       const mark = `600.${randomInt(1e9)}`;
-      const [host = expect.unreachable()] = await launchJobs(stack, [job(stack, `sleep ${mark} & echo started; wait`)]);
+      const host = await launchJob(stack, job(stack, `sleep ${mark} & echo started; wait`));
       await untilStatus(stack, host, hasLine('started'));
       expect(await processesWith(mark)).not.toEqual([]);
       await stack.client().cancel(host.planId);
@@ -50,7 +50,7 @@ export function stoppingSuite(current: () => Stack): void {
 
     test('twice is stopped once', async () => {
       const stack = current();
-      const [host = expect.unreachable()] = await launchJobs(stack, [job(stack, 'echo begin; sleep 600')]);
+      const host = await launchJob(stack, job(stack, 'echo begin; sleep 600'));
       await untilStatus(stack, host, hasLine('begin'));
       await Promise.all([stack.client().cancel(host.planId), stack.client().cancel(host.planId)]);
       await jobEnd(stack, host);
@@ -61,9 +61,7 @@ export function stoppingSuite(current: () => Stack): void {
 
     test('by its time limit ends like a smart proxy’s, with what it wrote until then', async () => {
       const stack = current();
-      const [host = expect.unreachable()] = await launchJobs(stack, [
-        job(stack, 'echo begin; exec sleep 600', { executionTimeoutIntervalSeconds: 1 }),
-      ]);
+      const host = await launchJob(stack, job(stack, 'echo begin; exec sleep 600', { executionTimeoutIntervalSeconds: 1 }));
       const { data } = await expectCallback(stack, 'ssh-timeout', host.taskId);
       const document = await untilStatus(stack, host, isStopped);
       expect(document).toMatchObject({ state: 'stopped', result: 'error' });
