@@ -52,11 +52,13 @@ CREATE TABLE "dynflow_execution_plans" (
 
 CREATE INDEX "dynflow_execution_plans_caller" ON "dynflow_execution_plans" ("caller_plan") WHERE caller_plan IS NOT NULL;
 
+CREATE INDEX "dynflow_execution_plans_ended_at" ON "dynflow_execution_plans" ("ended_at") WHERE ended_at IS NOT NULL;
+
 CREATE UNIQUE INDEX "dynflow_execution_plans_id" ON "dynflow_execution_plans" ("id");
 
 CREATE INDEX "dynflow_execution_plans_started_at" ON "dynflow_execution_plans" ("started_at");
 
-CREATE INDEX "dynflow_execution_plans_state" ON "dynflow_execution_plans" ("state", "ended_at");
+CREATE INDEX "dynflow_execution_plans_state" ON "dynflow_execution_plans" ("state", "number");
 
 CREATE TABLE "dynflow_manifests" (
   "plugin" text NOT NULL,

@@ -63,8 +63,10 @@ export const executionPlanEntity = (dialect: Dialect): EntitySchema<ExecutionPla
     },
     indices: [
       { name: 'dynflow_execution_plans_id', columns: ['id'], unique: true },
-      // Counts by state, the unfinished at start, and what retention may delete.
-      { name: 'dynflow_execution_plans_state', columns: ['state', 'ended_at'] },
+      // Lists and counts by state, and the unfinished at start.
+      { name: 'dynflow_execution_plans_state', columns: ['state', 'number'] },
+      // What retention may delete; a plan is entered once, when it has ended.
+      { name: 'dynflow_execution_plans_ended_at', columns: ['ended_at'], where: 'ended_at IS NOT NULL' },
       { name: 'dynflow_execution_plans_started_at', columns: ['started_at'] },
       { name: 'dynflow_execution_plans_caller', columns: ['caller_plan'], where: 'caller_plan IS NOT NULL' },
     ],

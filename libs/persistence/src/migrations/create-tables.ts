@@ -75,7 +75,8 @@ function tables(counterType: string): TableOptions[] {
       ],
       indices: [
         { name: 'dynflow_execution_plans_id', columnNames: ['id'], isUnique: true },
-        { name: 'dynflow_execution_plans_state', columnNames: ['state', 'ended_at'] },
+        { name: 'dynflow_execution_plans_state', columnNames: ['state', 'number'] },
+        { name: 'dynflow_execution_plans_ended_at', columnNames: ['ended_at'], where: 'ended_at IS NOT NULL' },
         { name: 'dynflow_execution_plans_started_at', columnNames: ['started_at'] },
         { name: 'dynflow_execution_plans_caller', columnNames: ['caller_plan'], where: 'caller_plan IS NOT NULL' },
       ],

@@ -57,10 +57,10 @@ export class PostgresPlanReader implements PlanReader {
 
   async count(state?: string): Promise<number> {
     return this.#do(async () => {
-      const { rows } = await this.#pool.query<{ count: string }>(
-        'SELECT count(*) FROM dynflow_execution_plans WHERE $1::text IS NULL OR state = $1',
-        [state === undefined ? null : storable(state)],
-      );
+      const all = 'SELECT count(*) FROM dynflow_execution_plans';
+      const { rows } = await (state === undefined
+        ? this.#pool.query<{ count: string }>(all)
+        : this.#pool.query<{ count: string }>(`${all} WHERE state = $1`, [storable(state)]));
       return Number(rows[0]?.count ?? 0);
     });
   }

@@ -30,11 +30,12 @@ export async function purgeFinished(sql: Sql, { olderThanMs, limit }: PurgeOptio
 }
 
 async function purgeBatch(sql: Sql, olderThanMs: number, limit: number): Promise<unknown[]> {
-  // The rest of a plan goes with it: that is what the foreign keys say.
+  // The rest of a plan goes with it: that is what the foreign keys say. The state is put so that no index fits it: the oldest are to be
+  // found by their end, not by sorting all that have stopped.
   return sql`
     DELETE FROM dynflow_execution_plans WHERE number IN (
       SELECT number FROM dynflow_execution_plans AS ended
-      WHERE state = 'stopped' AND ended_at < ${olderThanMs} AND (
+      WHERE ended_at < ${olderThanMs} AND state || '' = 'stopped' AND (
         caller_plan IS NULL OR NOT EXISTS (
           SELECT 1 FROM dynflow_execution_plans AS caller WHERE caller.id = ended.caller_plan AND caller.state <> 'stopped'
         )
