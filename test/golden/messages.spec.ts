@@ -65,12 +65,13 @@ describe('docs/protocol.md', () => {
 describe('the collection', () => {
   it('has every type of message', () => {
     const types = new Set(names.map((name) => read(join(folder, name))['type']));
-    expect([...types].sort()).toEqual(Object.keys(messageSchemas).sort());
+    expect(types).toEqual(new Set(Object.keys(messageSchemas)));
   });
 
   it('is what docs/protocol.md shows, each message once', () => {
     const shown = shownIn('docs/protocol.md');
-    expect(shown.map(({ name }) => name).sort()).toEqual([...names].sort());
+    expect(shown).toHaveLength(names.length);
+    expect(new Set(shown.map(({ name }) => name))).toEqual(new Set(names));
     for (const { name, shown: message } of shown) {
       expect(message, name).toEqual(read(join(folder, name)));
     }
