@@ -2,7 +2,6 @@
 import { ConfigError, createLog, loadGatewayConfig, printConfig, settingsHelp, stopOnSignals } from '@dynflow/platform';
 import { Command } from 'commander';
 import { loadPlugin } from './load-plugin.js';
-import { startGateway } from './start-gateway.js';
 import { VERSION } from './version.js';
 
 const CLOSING_MS = 10_000;
@@ -25,6 +24,8 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     }
     const log = createLog(config.log);
     notes.forEach((note) => log.warn(note));
+    // Only now, because it takes a second: help, the version and a refusal come at once.
+    const { startGateway } = await import('./start-gateway.js');
     const gateway = await startGateway({ config, plugins, log, onDatabaseLost: () => process.exit(1) });
     // The gateway ends its runs itself when their time is over; what is added is for closing.
     stopOnSignals({ log, limitMs: config.executor.drainLimitMs + CLOSING_MS, stop: () => gateway.stop() });
