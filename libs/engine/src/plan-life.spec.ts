@@ -454,6 +454,10 @@ describe('skip', () => {
     await expect(world.ask((engine) => engine.skip(plan, 99))).rejects.toBeInstanceOf(NotFoundError);
     const succeeded = world.plan(plan).action(3).runStep!;
     expect(await world.ask((engine) => engine.skip(plan, succeeded))).toEqual([]);
+    const pending = world.plan(plan).action(4).runStep!;
+    expect(world.plan(plan).step(pending).state).toBe('pending');
+    expect(await world.ask((engine) => engine.skip(plan, pending))).toEqual([]);
+    expect(world.plan(plan).step(pending).state).toBe('pending');
     expect(world.plan(plan).verdict).toBe('paused/error');
   });
 
