@@ -133,6 +133,8 @@ async function launch(
         'UseDNS no',
         'PrintMotd no',
         'Subsystem sftp internal-sftp',
+        // bash takes itself for a shell within a shell and leaves ~/.bashrc alone, which may be slow and is not what is tested.
+        'SetEnv SHLVL=1',
         '',
       ].join('\n'),
     );
