@@ -131,6 +131,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
         await database.manifests.keep(declaration);
       },
     },
+    ownsExecutors: config.shape === 'fat',
     log,
   });
   const service = new GatewayService({ version: VERSION, engine, registry, views: database.reader, secrets });

@@ -71,9 +71,18 @@ export class Director {
     this.#stepOver(plan, step, turn);
   }
 
+  /**
+   * The step ended in error. A run that another system started, and whose action says what a run without an end counts as, ends as that
+   * instead, with the error as its last line: so the steps after it still tell the starter, which an error would keep from running.
+   */
   stepFailed(plan: Plan, step: Step, error: StepErrorV1, output: JsonObject | undefined, turn: Turn): void {
     this.mergeOutput(plan, step, output ?? {}, turn);
     step.events = [];
+    const { abandonedOutput } = actionOf(plan, step.action).declaration;
+    if (plan.isExternal && step.kind === 'run' && step.state.name === 'running' && abandonedOutput !== undefined) {
+      this.#abandon(plan, step, abandonedOutput, `${error.errorClass}: ${error.message}\n`, turn);
+      return;
+    }
     moveStep(plan, step, { name: 'error', error, isRetrying: false }, turn);
     this.#stepOver(plan, step, turn);
   }
@@ -196,13 +205,17 @@ export class Director {
       this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
       return;
     }
-    const text = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.\n`;
-    if (plan.isExternal && declaration.abandonedOutput !== undefined && step.kind === 'run') {
-      this.#abandon(plan, step, declaration.abandonedOutput, text, turn);
-      return;
-    }
-    const error: StepErrorV1 = { errorClass: 'ExecutorLost', message: text.trim(), code: 'DYN_EXECUTOR_LOST', kind: 'unknown' };
-    this.stepFailed(plan, step, error, undefined, turn);
+    const message = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.`;
+    this.stepFailed(plan, step, { errorClass: 'ExecutorLost', message, code: 'DYN_EXECUTOR_LOST', kind: 'unknown' }, undefined, turn);
+  }
+
+  /**
+   * The holder of a running step says that it does not have it: its grant was lost on the way and nothing has begun. The step is given
+   * to whoever claims it next.
+   */
+  stepNeverBegan(plan: Plan, step: Step, turn: Turn): void {
+    const waitingFor = 'another executor, since the first one never got it';
+    this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
   }
 
   /** Skips a failed step with everything that needs its output. The plan must not be running. @returns the ids of the skipped steps. */

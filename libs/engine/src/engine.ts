@@ -70,6 +70,8 @@ export interface EngineOptions {
 
 /** How long to wait before something that is away is tried again. */
 const RETRY_AFTER_MS = 1_000;
+/** A grant may be on its way, or asked for again, for so long; what an executor does not name after it, it does not have. */
+const GRANT_SETTLES_MS = 30_000;
 
 /**
  * Runs plans. All that happens is put to it as an input; the inputs of one turn are decided together, committed together in one
@@ -92,6 +94,8 @@ export class Engine {
   readonly #subPlans = new SubPlans();
   readonly #plans = new Map<string, Plan>();
   readonly #timers = new Map<string, () => void>();
+  /** Claims that their holder did not name the last time. */
+  readonly #missedClaims = new Set<string>();
   /** Plans of a turn that could not be committed, until they have been read again. */
   readonly #unread = new Set<string>();
   #onAllRead: (() => void)[] = [];
@@ -320,6 +324,62 @@ export class Engine {
       }
     }
     return lost;
+  }
+
+  /** Who holds running steps now, each process of an executor once. */
+  claimHolders(): { plugin: string; executor: string; startId: string }[] {
+    const holders = new Map<string, { plugin: string; executor: string; startId: string }>();
+    for (const { action, claim } of this.#claimedSteps()) {
+      const holder = { plugin: pluginOf(action), executor: claim.executor, startId: claim.startId };
+      holders.set(JSON.stringify(holder), holder);
+    }
+    return [...holders.values()];
+  }
+
+  /**
+   * A process of an executor said all that it holds. A step that it was granted a while ago and does not name, twice in a row, was never
+   * begun, because its grant was lost: it is given to whoever claims it next.
+   */
+  async reconcile(plugin: string, holder: { executor: string; startId: string }, held: readonly string[]): Promise<void> {
+    const named = new Set(held);
+    const missing: ClaimedStep[] = [];
+    for (const claimed of this.#claimedSteps()) {
+      const { claim, step, action } = claimed;
+      const isTheirs = claim.executor === holder.executor && claim.startId === holder.startId && pluginOf(action) === plugin;
+      const isSettled = this.#options.clock.now() - (step.invokedAtMs ?? 0) > GRANT_SETTLES_MS;
+      if (!isTheirs) {
+        continue;
+      }
+      if (named.has(claim.id) || !isSettled) {
+        this.#missedClaims.delete(claim.id);
+      } else if (this.#missedClaims.delete(claim.id)) {
+        missing.push(claimed);
+      } else {
+        this.#missedClaims.add(claim.id);
+      }
+    }
+    if (missing.length > 0) {
+      await this.#put((turn) => {
+        for (const { plan, step, claim } of missing) {
+          if (step.state.name === 'running' && step.state.claim === claim) {
+            this.#director.stepNeverBegan(plan, step, turn);
+          }
+        }
+      });
+    }
+  }
+
+  *#claimedSteps(): Generator<ClaimedStep> {
+    for (const plan of this.#plans.values()) {
+      if (plan.tally.running === 0) {
+        continue;
+      }
+      for (const step of plan.steps) {
+        if (step.state.name === 'running' && step.state.claim !== null) {
+          yield { plan, step, claim: step.state.claim, action: actionOf(plan, step.action).declaration.name };
+        }
+      }
+    }
   }
 
   /** An executor said what it holds: steps among these that are to be cancelled, or have events that it did not receive, are told again. */
@@ -949,6 +1009,13 @@ export class PlanNotPausedError extends DynflowError {
       context: { plan, state },
     });
   }
+}
+
+interface ClaimedStep {
+  readonly plan: Plan;
+  readonly step: Step;
+  readonly claim: Claim;
+  readonly action: string;
 }
 
 interface Input {

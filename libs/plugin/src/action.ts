@@ -9,7 +9,7 @@ export interface DocumentStore {
   /** @returns false when `ifRevision` is given (0: must not exist yet) and the document has another revision now. */
   put(collection: string, key: string, document: JsonObject, options?: { index?: string; ifRevision?: number }): Promise<boolean>;
   delete(collection: string, key: string): Promise<void>;
-  /** All documents of the collection with this index word, oldest first. */
+  /** All documents of the collection with this index word, in the order of their keys. */
   find(collection: string, index: string): Promise<{ key: string; document: JsonObject; revision: number }[]>;
 }
 

@@ -58,6 +58,8 @@ export interface GatewayBusOptions {
   secrets: SecretBox;
   documents: PluginDocuments;
   keeper: DeclarationKeeper;
+  /** All executors live in this process (fat shape): any other holder of a step is of an earlier process, and gone. */
+  ownsExecutors: boolean;
   log: PluginLog;
 }
 
@@ -68,6 +70,8 @@ export interface GatewayBusOptions {
 export class GatewayBus {
   readonly #options: GatewayBusOptions;
   readonly #abort = new AbortController();
+  /** Holders of steps that are not known here, and since when. */
+  #missingSince = new Map<string, number>();
   #inFlight = 0;
   #roomForReports: (() => void) | undefined;
   #stopChecks: (() => void) | undefined;
@@ -131,11 +135,11 @@ export class GatewayBus {
     }
     this.#options.dispatcher.claimed(plugin, request.claims);
     const decided = await this.#options.engine.claim(plugin, request);
-    const answers = await Promise.all(decided.map((answer) => this.#withSecrets(answer, request)));
+    const answers = await Promise.all(decided.map((answer) => this.#withSecrets(answer, request, plugin)));
     return { type: 'claim.answer', version: 1, answers };
   }
 
-  async #withSecrets(answer: SealedGrant | RefusalV1, request: ClaimRequestV1): Promise<GrantV1 | RefusalV1> {
+  async #withSecrets(answer: SealedGrant | RefusalV1, request: ClaimRequestV1, plugin: string): Promise<GrantV1 | RefusalV1> {
     if (answer.result === 'refused') {
       return answer;
     }
@@ -146,9 +150,18 @@ export class GatewayBus {
     try {
       return { ...grant, secrets: await this.#options.secrets.reseal(sealedSecrets, grant.plan, request.publicKey) };
     } catch (error) {
-      this.#options.log.error('the secrets of a job cannot be opened', { plan: grant.plan, reason: messageOf(error) });
-      return grant;
+      return this.#failWithoutSecrets(grant, request, plugin, error);
     }
+  }
+
+  /** A job whose secrets cannot be opened must not run without them: its step ends here, in its executor's place. */
+  async #failWithoutSecrets(grant: Omit<GrantV1, 'secrets'>, request: ClaimRequestV1, plugin: string, error: unknown): Promise<RefusalV1> {
+    const { executor, startId } = request;
+    const { claim, plan, step, attempt } = grant;
+    const failure = { errorClass: 'SecretsUnreadable', message: messageOf(error), code: 'DYN_SECRETS_UNREADABLE', kind: 'final' } as const;
+    const report = { claim, plan, step, attempt, number: 1, outcome: { kind: 'failed', error: failure } as const, chunks: [] };
+    await this.#options.engine.report(plugin, { type: 'report', version: 1, executor, startId, reports: [report] });
+    return { claim, result: 'refused', reason: failure.message };
   }
 
   async #onOutput(message: unknown, plugin: string): Promise<void> {
@@ -181,6 +194,12 @@ export class GatewayBus {
     const isKnown = registry.heard(heartbeat, plugin);
     dispatcher.slotsChanged(plugin);
     await engine.remind(heartbeat.held);
+    const { executor, startId } = heartbeat;
+    await engine.reconcile(
+      plugin,
+      { executor, startId },
+      heartbeat.held.map((held) => held.claim),
+    );
     return { type: 'heartbeat.answer', version: 1, announce: !isKnown };
   }
 
@@ -290,13 +309,36 @@ export class GatewayBus {
       if (bus.isConnected) {
         dispatcher.republish(engine.readyTokens(), { isBusNew: false });
       }
-      for (const gone of registry.forgetSilent(LOST_AFTER_MS)) {
-        const steps = await engine.executorLost(gone.plugin, gone.executor, (startId) => startId === gone.startId);
-        log.warn('an executor has been silent for too long and is given up', { plugin: gone.plugin, executor: gone.executor, steps });
-      }
+      registry.forgetSilent(LOST_AFTER_MS);
+      await this.#giveUpSilentHolders();
     } catch (error) {
       log.warn('a check of the bus failed', { reason: messageOf(error) });
     }
+  }
+
+  /**
+   * Steps are held by processes of executors. One that is not known here is gone: fallen silent, or never heard since this gateway
+   * started or took over. Only time during which the gateway itself is connected counts as silence.
+   */
+  async #giveUpSilentHolders(): Promise<void> {
+    const { engine, registry, bus, clock, log, ownsExecutors } = this.#options;
+    const now = clock.now();
+    const missing = new Map<string, number>();
+    for (const holder of bus.isConnected ? engine.claimHolders() : []) {
+      const { plugin, executor, startId } = holder;
+      if (registry.startIdOf(plugin, executor) === startId) {
+        continue;
+      }
+      const key = JSON.stringify(holder);
+      const sinceMs = this.#missingSince.get(key) ?? now;
+      if (ownsExecutors || now - sinceMs >= LOST_AFTER_MS) {
+        const steps = await engine.executorLost(plugin, executor, (start) => start === startId);
+        log.warn('an executor is gone; what it held is lost', { plugin, executor, steps });
+      } else {
+        missing.set(key, sinceMs);
+      }
+    }
+    this.#missingSince = missing;
   }
 
   async #pause(ms: number): Promise<void> {

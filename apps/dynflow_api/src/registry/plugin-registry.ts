@@ -96,18 +96,15 @@ export class PluginRegistry implements ActionCatalogue {
     return true;
   }
 
-  /** Forgets executors that have been silent for so long. @returns them. */
-  forgetSilent(silentMs: number): { plugin: string; executor: string; startId: string }[] {
-    const gone = [];
-    for (const [plugin, known] of this.#plugins) {
+  /** Forgets executors that have been silent for so long. */
+  forgetSilent(silentMs: number): void {
+    for (const known of this.#plugins.values()) {
       for (const [id, executor] of known.executors) {
         if (this.#clock.now() - executor.lastSeenMs > silentMs) {
           known.executors.delete(id);
-          gone.push({ plugin, executor: id, startId: executor.manifest.startId });
         }
       }
     }
-    return gone;
   }
 
   /** Start id under which an executor is known, if it is. */
