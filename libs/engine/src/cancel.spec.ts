@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LocalEvent } from '@dynflow/contracts';
-import { EngineWorld, done, suspended, type ActionOptions } from '@dynflow/testing';
+import { EngineWorld, done, suspended, type ActionOptions } from '@dynflow/testing/engine';
 
 const abandonedOutput = { exit_status: 'EXCEPTION' };
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { OutputChunkV1, OutputV1 } from '@dynflow/contracts';
-import { EngineWorld, type HeldStep } from '@dynflow/testing';
+import { EngineWorld, type HeldStep } from '@dynflow/testing/engine';
 
 const chunk = (seq: number, text: string): OutputChunkV1 => ({ seq, kind: 'stdout', timestampMs: seq, text });
 

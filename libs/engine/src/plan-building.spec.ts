@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { PlanNode } from '@dynflow/contracts';
-import { EngineWorld, ScriptedCatalogue } from '@dynflow/testing';
+import { EngineWorld, ScriptedCatalogue } from '@dynflow/testing/engine';
 import { encodeFlow } from './flow.js';
 import { buildPlan } from './plan-builder.js';
 import { InvalidPlanError, UnknownActionError, expandPlan, type Expansion, type PlannedNode } from './plan-expansion.js';

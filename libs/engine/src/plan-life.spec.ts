@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { NotFoundError } from '@dynflow/kernel';
 import type { PlanNode, RescueStrategy } from '@dynflow/contracts';
-import { EngineWorld, done, failed } from '@dynflow/testing';
+import { EngineWorld, done, failed } from '@dynflow/testing/engine';
 import { PlanNotPausedError } from './engine.js';
 import { UnknownActionError } from './plan-expansion.js';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NotFoundError, UnavailableError, type JsonObject } from '@dynflow/kernel';
 import type { LocalResult, OutcomeV1, PlanNode, ReportV1, SubPlanRequest } from '@dynflow/contracts';
-import { EngineWorld, done, failed, suspended, type HeldStep } from '@dynflow/testing';
+import { EngineWorld, done, failed, suspended, type HeldStep } from '@dynflow/testing/engine';
 import { PlanNotPausedError } from './engine.js';
 import type { StepRow } from './rows.js';
 import { PLAN_TRANSITIONS, STEP_TRANSITIONS } from './states.js';

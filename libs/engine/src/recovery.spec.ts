@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UnavailableError } from '@dynflow/kernel';
-import { EngineWorld, done, suspended } from '@dynflow/testing';
+import { EngineWorld, done, suspended } from '@dynflow/testing/engine';
 
 function simple(): EngineWorld {
   const world = new EngineWorld();

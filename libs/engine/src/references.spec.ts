@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { PlanNode } from '@dynflow/contracts';
-import { EngineWorld, done, suspended, type ActionOptions } from '@dynflow/testing';
+import { EngineWorld, done, suspended, type ActionOptions } from '@dynflow/testing/engine';
 
 /** A root whose second child, `demo.Take`, is given this input; `a` names the first. */
 async function taking(input: JsonValue, options: ActionOptions = {}): Promise<{ world: EngineWorld; plan: string }> {

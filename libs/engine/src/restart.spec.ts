@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { UnavailableError, type JsonObject } from '@dynflow/kernel';
 import type { StepTokenV1, SubPlanRequest } from '@dynflow/contracts';
-import { EngineIsGoneError, EngineWorld, done, suspended } from '@dynflow/testing';
+import { EngineIsGoneError, EngineWorld, done, suspended } from '@dynflow/testing/engine';
 
 /**
  * Executors that live on while the engine is restarted, as theirs is another process: they ask again with the same claim id, do what

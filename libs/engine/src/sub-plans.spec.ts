@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '@dynflow/kernel';
 import type { LocalEvent, SubPlanCounts, SubPlanRequest } from '@dynflow/contracts';
-import { EngineWorld, done, failed, suspended } from '@dynflow/testing';
+import { EngineWorld, done, failed, suspended } from '@dynflow/testing/engine';
 
 interface Launch {
   world: EngineWorld;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { LocalEvent } from '@dynflow/contracts';
-import { EngineWorld, done, failed, suspended } from '@dynflow/testing';
+import { EngineWorld, done, failed, suspended } from '@dynflow/testing/engine';
 
 /** A plan of one executor step that is suspended; `wakeAfterMs` sets its timer. */
 async function parked(wakeAfterMs?: number, checkpoint: JsonValue = { page: 1 }): Promise<{ world: EngineWorld; plan: string }> {
