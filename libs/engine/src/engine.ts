@@ -343,8 +343,10 @@ export class Engine {
   async reconcile(plugin: string, holder: { executor: string; startId: string }, held: readonly string[]): Promise<void> {
     const named = new Set(held);
     const missing: ClaimedStep[] = [];
+    const isOver = new Set(this.#missedClaims);
     for (const claimed of this.#claimedSteps()) {
       const { claim, step, action } = claimed;
+      isOver.delete(claim.id);
       const isTheirs = claim.executor === holder.executor && claim.startId === holder.startId && pluginOf(action) === plugin;
       const isSettled = this.#options.clock.now() - (step.invokedAtMs ?? 0) > GRANT_SETTLES_MS;
       if (!isTheirs) {
@@ -358,6 +360,7 @@ export class Engine {
         this.#missedClaims.add(claim.id);
       }
     }
+    isOver.forEach((claim) => this.#missedClaims.delete(claim));
     if (missing.length > 0) {
       await this.#put((turn) => {
         for (const { plan, step, claim } of missing) {

@@ -49,7 +49,10 @@ describe('a step whose holder does not name it', () => {
   it('is not touched by what another executor, or another start of it, holds', async () => {
     const { world, plan, holder } = await held();
     world.advance(31_000);
-    for (const other of [{ ...holder, executor: 'e2' }, { ...holder, startId: 'other' }]) {
+    for (const other of [
+      { ...holder, executor: 'e2' },
+      { ...holder, startId: 'other' },
+    ]) {
       await world.ask((engine) => engine.reconcile('demo', other, []));
       await world.ask((engine) => engine.reconcile('demo', other, []));
     }

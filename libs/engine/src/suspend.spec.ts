@@ -73,6 +73,17 @@ describe('a suspended step of an executor', () => {
     expect(world.plan(plan).step(2).detail.events).toBeUndefined();
   });
 
+  it('is granted again to the same claim with the events of the grant, not with what it is told besides', async () => {
+    const { world, plan } = await parked();
+    await world.ask((engine) => engine.sendEvent(plan, 2, 'granted'));
+    const [{ token }] = world.tokens as [(typeof world.tokens)[0]];
+    await world.ask(async () => world.executor('demo').claim(token, 'c'));
+    world.executor('demo').isAway = true;
+    await world.ask((engine) => engine.sendEvent(plan, 2, 'told'));
+    world.executor('demo').held.clear();
+    expect(await world.ask(async () => world.executor('demo').claim(token, 'c'))).toMatchObject({ grant: { events: ['granted'] } });
+  });
+
   it('does not lose an event because an older one of a former claim was received late', async () => {
     const { world, plan } = await parked();
     await world.ask((engine) => engine.sendEvent(plan, 2, 'wake'));

@@ -1,0 +1,10 @@
+export { EngineIsGoneError, EngineWorld } from './engine/engine-world.js';
+export type { PerformedEffect, PublishedToken } from './engine/engine-world.js';
+export { ManualClock } from './engine/manual-clock.js';
+export { MemoryPlanStore } from './engine/memory-plan-store.js';
+export { PlanRecord } from './engine/plan-record.js';
+export { ScriptedCatalogue, done, failed, suspended } from './engine/scripted-catalogue.js';
+export type { ActionOptions, Behaviour, LocalCode, PlanMethod } from './engine/scripted-catalogue.js';
+export { ScriptedExecutor } from './engine/scripted-executor.js';
+export type { HeldStep } from './engine/scripted-executor.js';
+export { SequentialIds } from './engine/sequential-ids.js';
