@@ -167,6 +167,12 @@ describe('a suspended step of an executor', () => {
     expect(world.tokens).toEqual([]);
     await world.advance(1);
     expect((await world.claim()).attempt).toBe(3);
+
+    const other = await parked(5_000);
+    await other.world.ask((engine) => engine.sendEvent(other.plan, 2, 'early'));
+    await other.world.suspend(await other.world.claim());
+    await other.world.advance(60_000);
+    expect(other.world.tokens).toEqual([]);
   });
 
   it('keeps its timer over a restart, and one that ran out meanwhile rings at once', async () => {
