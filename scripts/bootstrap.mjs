@@ -8,6 +8,8 @@ import { say, showProgress } from './lib/progress.mjs';
 import { findProgram, run } from './lib/run.mjs';
 
 const minimumNode = [20, 19];
+/** npm goes on as if nothing had happened when it is told to end, and what it left half done is done again by the next run. */
+const graceMs = 500;
 const compilers = ['build-essential', 'python3'];
 
 /** A refusal that a person can act upon; its message is all there is to show. */
@@ -59,7 +61,9 @@ async function runNpmCi() {
   say('Installing dependencies: npm ci');
   // Install scripts are left out here and run for better-sqlite3 alone below: the native parts that ssh2 offers would be compiled
   // for a minute and gain nothing, and npm versions differ in which scripts they would run.
-  const result = await withProgress('npm ci', () => run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']));
+  const result = await withProgress('npm ci', () =>
+    run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { graceMs }),
+  );
   if (!result.ok) throw new SetupError(`npm ci failed (${result.reason}):\n${result.output.trim()}`);
 }
 
@@ -73,7 +77,7 @@ async function compileSqlite() {
   const env = { JOBS: 'max', ...(nodedir === undefined ? {} : { npm_config_nodedir: nodedir }) };
   const build = () =>
     withProgress('fetching or compiling better-sqlite3 (compiling takes about two minutes)', () =>
-      run('npm', ['rebuild', 'better-sqlite3', '--foreground-scripts', '--loglevel=error'], { env }),
+      run('npm', ['rebuild', 'better-sqlite3', '--foreground-scripts', '--loglevel=error'], { env, graceMs }),
     );
 
   say('Building better-sqlite3: a prebuilt one if it can be downloaded, else compiled here, which takes about two minutes');
