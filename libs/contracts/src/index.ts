@@ -45,3 +45,4 @@ export type { LocalCommand, LocalEvent, LocalInvocation, LocalOutcome, LocalResu
 export { messageSchemas } from './message-schemas.js';
 export type { MessageType } from './message-schemas.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';
+export type { ActionView, PlanResult, PlanState, PlanView, StepView } from './plan-view.js';

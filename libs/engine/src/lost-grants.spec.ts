@@ -23,7 +23,7 @@ async function held() {
 describe('a step whose holder does not name it', () => {
   it('is given to whoever claims it next, after two heartbeats without it', async () => {
     const { world, plan, heartbeat } = await held();
-    world.advance(31_000);
+    await world.advance(31_000);
 
     await heartbeat([]);
     expect(world.plan(plan).step(2)).toMatchObject({ state: 'running' });
@@ -37,7 +37,7 @@ describe('a step whose holder does not name it', () => {
     const { world, plan, heartbeat } = await held();
     await heartbeat([]);
     await heartbeat([]);
-    world.advance(31_000);
+    await world.advance(31_000);
     await heartbeat([]);
     await heartbeat(['c1']);
     await heartbeat([]);
@@ -48,7 +48,7 @@ describe('a step whose holder does not name it', () => {
 
   it('is not touched by what another executor, or another start of it, holds', async () => {
     const { world, plan, holder } = await held();
-    world.advance(31_000);
+    await world.advance(31_000);
     for (const other of [
       { ...holder, executor: 'e2' },
       { ...holder, startId: 'other' },

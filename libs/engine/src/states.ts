@@ -1,12 +1,13 @@
 import { DynflowError } from '@dynflow/kernel';
+import type { PlanResult, PlanState } from '@dynflow/contracts';
+
+export type { PlanResult, PlanState };
 
 /*
  * The two state machines of Dynflow's model: execution plans and steps. State and result are two axes: states move along these
  * tables, results are derived from the steps (see `resultOf`).
  */
 
-export type PlanState = 'pending' | 'scheduled' | 'planning' | 'planned' | 'running' | 'paused' | 'stopped';
-export type PlanResult = 'pending' | 'success' | 'warning' | 'error' | 'cancelled';
 export type StepKind = 'plan' | 'run' | 'finalize';
 export type StepStateName = 'scheduling' | 'pending' | 'running' | 'success' | 'suspended' | 'skipping' | 'skipped' | 'error' | 'cancelled';
 

@@ -1,17 +1,13 @@
 export { CancelRequested, StepFailure, Suspension, defineAction, failUnless, suspend } from './action.js';
 export type { ActionDefinition, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
+export type { ActionView, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 export type {
-  ActionView,
   FeatureStatus,
   GatewayAnswer,
   GatewayApi,
   GatewayRequest,
   GatewayRoute,
   OperationStatus,
-  PlanResult,
-  PlanState,
-  PlanView,
-  StepView,
   TriggerRequest,
 } from './gateway-api.js';
 export { LocalRunContext, defineLocalAction } from './local-action.js';

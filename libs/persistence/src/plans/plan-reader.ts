@@ -1,5 +1,5 @@
+import type { PlanView } from '@dynflow/contracts';
 import type { PlanResult, PlanState } from '@dynflow/engine';
-import type { StoredPlanView } from './stored-plan-view.js';
 
 /** What a list shows of a plan. */
 export interface PlanSummary {
@@ -34,7 +34,7 @@ export interface PlanListQuery {
 /** Reads plans as they were last committed. Unknown ids are absent, never an error. */
 export interface PlanReader {
   /** Whole plans, output chunks included, in the order asked. A plan is consistent in itself; two plans may be of different moments. */
-  plans(ids: readonly string[]): Promise<StoredPlanView[]>;
+  plans(ids: readonly string[]): Promise<PlanView[]>;
   states(ids: readonly string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>>;
   /** How many plans are in this state, or in all; 0 for a word that is no state. */
   count(state?: string): Promise<number>;

@@ -1,3 +1,4 @@
+import type { PlanView } from '@dynflow/contracts';
 import type { PlanResult, PlanState } from '@dynflow/engine';
 import type { Pool, PoolClient } from 'pg';
 import type { DataSource } from 'typeorm';
@@ -13,9 +14,8 @@ import {
   type ChunkViewColumns,
   type PlanViewColumns,
   type StepViewColumns,
-  type StoredPlanView,
   type ViewRows,
-} from '../plans/stored-plan-view.js';
+} from '../plans/plan-views.js';
 import { storable } from './commit-statement.js';
 import { postgresFailure } from './postgres-errors.js';
 import { snapshot } from './snapshot.js';
@@ -33,9 +33,9 @@ export class PostgresPlanReader implements PlanReader {
     this.#source = source;
   }
 
-  async plans(ids: readonly string[]): Promise<StoredPlanView[]> {
+  async plans(ids: readonly string[]): Promise<PlanView[]> {
     return this.#do(async () => {
-      const views: StoredPlanView[] = [];
+      const views: PlanView[] = [];
       const asked = [...new Set(ids)];
       for (let start = 0; start < asked.length; start += BATCH) {
         const ids = [asked.slice(start, start + BATCH).map(storable)];

@@ -1,3 +1,4 @@
+import type { PlanView } from '@dynflow/contracts';
 import type { Database, Statement } from 'better-sqlite3';
 import { setImmediate } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
@@ -14,8 +15,7 @@ import {
   type ChunkViewColumns,
   type PlanViewColumns,
   type StepViewColumns,
-  type StoredPlanView,
-} from '../plans/stored-plan-view.js';
+} from '../plans/plan-views.js';
 import { sqliteFailure } from './sqlite-errors.js';
 
 /** So many plans are read at a stretch; then others have their turn, because a read blocks the process. */
@@ -51,8 +51,8 @@ export class SqlitePlanReader implements PlanReader {
     this.#countState = database.prepare<[string], number>('SELECT count(*) FROM dynflow_execution_plans WHERE state = ?').pluck();
   }
 
-  async plans(ids: readonly string[]): Promise<StoredPlanView[]> {
-    const views: StoredPlanView[] = [];
+  async plans(ids: readonly string[]): Promise<PlanView[]> {
+    const views: PlanView[] = [];
     const asked = [...new Set(ids)];
     for (let start = 0; start < asked.length; start += BATCH) {
       if (start > 0) {
@@ -80,7 +80,7 @@ export class SqlitePlanReader implements PlanReader {
     }
   }
 
-  #viewsOf(ids: string): StoredPlanView[] {
+  #viewsOf(ids: string): PlanView[] {
     return planViews({
       plans: this.#plans.all(ids),
       actions: this.#actions.all(ids),

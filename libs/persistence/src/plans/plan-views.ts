@@ -1,57 +1,9 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { PlanResult, PlanState } from '@dynflow/engine';
+import type { ActionView, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
-
-/** An action as readers see it: input as it is stored, output with its chunks. */
-export interface StoredActionView {
-  id: number;
-  name: string;
-  planStepId: number;
-  runStepId: number | null;
-  finalizeStepId: number | null;
-  callerPlan: string | null;
-  callerAction: number | null;
-  input: JsonObject;
-  output: JsonObject;
-}
-
-/** A step as readers see it. */
-export interface StoredStepView {
-  id: number;
-  kind: 'plan' | 'run' | 'finalize';
-  state: string;
-  action: number;
-  error: JsonObject | null;
-  startedAtMs: number | null;
-  endedAtMs: number | null;
-  executionTimeMs: number;
-  waitingFor: string | null;
-}
-
-/** A plan with its actions and steps as it was last committed. */
-export interface StoredPlanView {
-  id: string;
-  label: string;
-  state: PlanState;
-  result: PlanResult;
-  rootPlanStepId: number | null;
-  runFlow: JsonValue;
-  finalizeFlow: JsonValue;
-  stepIds: number[];
-  startedAtMs: number | null;
-  endedAtMs: number | null;
-  executionTimeMs: number;
-  /** From start to end; 0 while it has not ended. */
-  realTimeMs: number;
-  history: { timeMs: number; name: string; world: string | null }[];
-  callerPlan: string | null;
-  callerAction: number | null;
-  actions: StoredActionView[];
-  steps: StoredStepView[];
-}
 
 /*
  * The columns that views are made of. Jobs are polled by the thousand, and most of what a row costs is its columns.
@@ -122,7 +74,7 @@ export interface ViewRows {
 }
 
 /** Puts plans together, in their order, each action's chunks in its output. */
-export function planViews({ plans, actions, steps, chunks }: ViewRows): StoredPlanView[] {
+export function planViews({ plans, actions, steps, chunks }: ViewRows): PlanView[] {
   const output = new Map<string, JsonObject[]>();
   for (const chunk of chunks) {
     const key = keyOf(chunk.plan_id, chunk.action_id);
@@ -149,7 +101,7 @@ export function planViews({ plans, actions, steps, chunks }: ViewRows): StoredPl
 }
 
 /** Without its actions and steps. */
-function planView(plan: PlanViewColumns): StoredPlanView {
+function planView(plan: PlanViewColumns): PlanView {
   return {
     id: plan.id,
     label: plan.label,
@@ -164,7 +116,7 @@ function planView(plan: PlanViewColumns): StoredPlanView {
     endedAtMs: plan.ended_at,
     executionTimeMs: plan.execution_time,
     realTimeMs: plan.started_at === null || plan.ended_at === null ? 0 : plan.ended_at - plan.started_at,
-    history: JSON.parse(plan.history) as StoredPlanView['history'],
+    history: JSON.parse(plan.history) as PlanView['history'],
     callerPlan: plan.caller_plan,
     callerAction: plan.caller_action,
     actions: [],
@@ -172,7 +124,7 @@ function planView(plan: PlanViewColumns): StoredPlanView {
   };
 }
 
-function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonObject[]>): StoredActionView {
+function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonObject[]>): ActionView {
   const output = JSON.parse(action.output) as JsonObject;
   return {
     id: action.id,
@@ -191,10 +143,10 @@ function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonO
   };
 }
 
-function stepView(step: StepViewColumns): StoredStepView {
+function stepView(step: StepViewColumns): StepView {
   return {
     id: step.id,
-    kind: step.kind as StoredStepView['kind'],
+    kind: step.kind as StepView['kind'],
     state: step.state,
     action: step.action_id,
     error: step.error === null ? null : (JSON.parse(step.error) as JsonObject),

@@ -1,0 +1,54 @@
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
+
+/** States of an execution plan. */
+export type PlanState = 'pending' | 'scheduled' | 'planning' | 'planned' | 'running' | 'paused' | 'stopped';
+/** Results of an execution plan. */
+export type PlanResult = 'pending' | 'success' | 'warning' | 'error' | 'cancelled';
+
+/** An action of a plan as readers see it: references as they were planned, secrets as `"[hidden]"`, output with its chunks. */
+export interface ActionView {
+  id: number;
+  name: string;
+  planStepId: number;
+  runStepId: number | null;
+  finalizeStepId: number | null;
+  callerPlan: string | null;
+  callerAction: number | null;
+  input: JsonObject;
+  output: JsonObject;
+}
+
+/** A step as readers see it. */
+export interface StepView {
+  id: number;
+  kind: 'plan' | 'run' | 'finalize';
+  state: string;
+  action: number;
+  error: JsonObject | null;
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  waitingFor: string | null;
+}
+
+/** A plan as it was last committed. */
+export interface PlanView {
+  id: string;
+  label: string;
+  state: PlanState;
+  result: PlanResult;
+  rootPlanStepId: number | null;
+  /** Dynflow's encoding: a step id, or `["S" | "C", …]`. */
+  runFlow: JsonValue;
+  finalizeFlow: JsonValue;
+  stepIds: number[];
+  startedAtMs: number | null;
+  endedAtMs: number | null;
+  executionTimeMs: number;
+  realTimeMs: number;
+  history: { timeMs: number; name: string; world: string | null }[];
+  callerPlan: string | null;
+  callerAction: number | null;
+  actions: ActionView[];
+  steps: StepView[];
+}
