@@ -64,6 +64,16 @@ describe('a gateway on a database file that is killed', () => {
     expect(await untilStatus(stack, host, isStopped)).toMatchObject({ result: 'success' });
   });
 
+  test('is not needed for Foreman to get what it missed', async () => {
+    const stack = current();
+    await stack.foreman.stop();
+    const host = await launchJob(stack, job(stack, 'echo kept'));
+    await untilStatus(stack, host, (document) => hostOutput(document).exit_status === 0);
+    await stack.foreman.restart();
+    expect(await jobEnd(stack, host)).toMatchObject({ exitStatus: 0, stdout: 'kept\n' });
+    expect(await untilStatus(stack, host, isStopped)).toMatchObject({ result: 'success' });
+  });
+
   test('cancels afterwards what had not begun', async () => {
     const stack = current();
     const wait = `while [ ! -e ${gate()} ]; do sleep 0.1; done`;
@@ -77,5 +87,40 @@ describe('a gateway on a database file that is killed', () => {
     for (const lost of blocking) {
       expect((await jobEnd(stack, lost)).exitStatus).toBe('EXCEPTION');
     }
+  });
+});
+
+describe('a gateway that is told to stop', () => {
+  const current = useStack({ shape: 'fat', database: 'file' });
+
+  test('lets running jobs end, and delivers after its next start what it had not delivered', async () => {
+    const stack = current();
+    const gate = join(stack.dir, 'gate');
+    const host = await launchJob(stack, job(stack, `echo begin; while [ ! -e ${gate} ]; do sleep 0.05; done; echo end`));
+    await untilStatus(stack, host, hasLine('begin'));
+    const stopped = stack.gateway.stop();
+    await stack.gateway.untilLog(/"msg":"stopping/, { timeoutMs: patienceMs });
+    await writeFile(gate, '');
+    await stopped;
+    await stack.startGateway();
+    expect(await jobEnd(stack, host)).toMatchObject({ exitStatus: 0, stdout: 'begin\nend\n' });
+    expect(await untilStatus(stack, host, isStopped)).toMatchObject({ result: 'success' });
+  });
+});
+
+describe('thin: a gateway that is killed', () => {
+  const current = useStack({ shape: 'thin', database: 'file' });
+
+  test('while jobs run is not missed by them: they end as if nothing had been', async () => {
+    const stack = current();
+    const [gate, ledger] = [join(stack.dir, 'gate'), join(stack.dir, 'ledger')];
+    const script = `echo run >> ${ledger}; echo begin; while [ ! -e ${gate} ]; do sleep 0.05; done; echo end; exit 5`;
+    const host = await launchJob(stack, job(stack, script));
+    await untilStatus(stack, host, hasLine('begin'));
+    await stack.restartGateway({ whileDown: () => writeFile(gate, '') });
+    expect(await jobEnd(stack, host)).toMatchObject({ exitStatus: 5, stdout: 'begin\nend\n', debug: '' });
+    expect(await untilStatus(stack, host, isStopped)).toMatchObject({ result: 'error' });
+    expect(await readFile(ledger, 'utf8')).toBe('run\n');
+    expect(stack.foreman.counts()[host.taskId]).toBe(1);
   });
 });

@@ -41,6 +41,8 @@ export interface Stack {
   readonly executor: ServiceProcess | undefined;
   /** A client that asks as Foreman does, under either prefix. */
   client(prefix?: '' | '/dynflow'): ProxyClient;
+  /** A new gateway with the same settings, when the one before has been stopped. */
+  startGateway(): Promise<void>;
   /** kill -9 for the gateway, and a new one with the same settings. */
   restartGateway(options?: { whileDown?: () => Promise<void> }): Promise<void>;
   /** @throws Error if a process has crashed, logged a stack trace or an error. */
@@ -89,8 +91,10 @@ async function assemble(options: StackOptions, dir: string, closers: (() => Prom
     ...(nats === undefined ? { ...login, ...executorEnv } : { DYNFLOW_NATS_URL: urlFor(nats, 'gateway') }),
     ...env,
   };
-  const startGateway = (): Promise<GatewayProcess> => startGatewayProcess({ env: gatewayEnv, allowedErrors });
-  let gateway = await startGateway();
+  let gateway = await startGatewayProcess({ env: gatewayEnv, allowedErrors });
+  const startGateway = async (): Promise<void> => {
+    gateway = await startGatewayProcess({ env: gatewayEnv, allowedErrors });
+  };
   closers.push(() => gateway.stop());
   const executor = nats === undefined ? undefined : await startExecutor(nats, { ...login, ...executorEnv }, allowedErrors);
   if (executor !== undefined) {
@@ -108,10 +112,11 @@ async function assemble(options: StackOptions, dir: string, closers: (() => Prom
     },
     executor,
     client: (prefix = '/dynflow') => new ProxyClient(gateway.url, { prefix, proxyUrl }),
+    startGateway,
     restartGateway: async ({ whileDown } = {}) => {
       await gateway.kill();
       await whileDown?.();
-      gateway = await startGateway();
+      await startGateway();
     },
     expectSound: () => {
       gateway.expectSound();

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { access, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeAccount, startSshd } from '@dynflow/testing';
 import { describe, expect, test } from 'vitest';
@@ -99,6 +99,17 @@ export function oneHostSuite(current: () => Stack): void {
       const line = `žluťoučký 🐎 "quoted" \\back $HOME \`tick\` <tag> & more`;
       const { stdout, exitStatus } = await runJob(stack, job(stack, `cat <<'END'\n${line}\nEND\nprintf 'no newline'`));
       expect({ stdout, exitStatus }).toEqual({ stdout: `${line}\nno newline`, exitStatus: 0 });
+    });
+
+    test('that is launched again under its id, as Foreman does when an answer was lost, runs once', async () => {
+      const stack = current();
+      const ledger = join(stack.dir, randomUUID());
+      const again = job(stack, `echo run >> ${ledger}`, { planId: randomUUID(), taskId: randomUUID() });
+      const [host] = await Promise.all([launchJob(stack, again), launchJob(stack, again)]);
+      await jobEnd(stack, host);
+      await untilStatus(stack, await launchJob(stack, again), isStopped);
+      expect(await readFile(ledger, 'utf8')).toBe('run\n');
+      expect(stack.foreman.counts()[host.taskId]).toBe(1);
     });
 
     test('leaves nothing behind on the host', async () => {
