@@ -1,10 +1,11 @@
 import { assertNever, type JsonObject, type JsonValue } from '@dynflow/kernel';
-import { pluginOf, type LocalEvent, type LocalOutcome, type StepErrorV1 } from '@dynflow/contracts';
+import type { LocalEvent, LocalOutcome, StepErrorV1 } from '@dynflow/contracts';
 import { actionOf, stepOf, type Action, type Claim, type Plan, type Step } from './model.js';
 import { movePlan, moveStep, remember } from './moves.js';
 import type { ActionCatalogue } from './ports.js';
 import { rescueStrategyOf } from './rescue.js';
 import { cursorOf } from './rows.js';
+import { cancelMessage } from './step-events.js';
 import type { SubPlans } from './sub-plans.js';
 import type { Turn } from './turn.js';
 
@@ -537,27 +538,4 @@ export class Director {
     }
     this.stepDone(plan, step, output, turn);
   }
-}
-
-/** The message that tells the holder of a step to cancel it; it may be sent again and again. */
-export function cancelMessage(
-  plan: Plan,
-  step: Step,
-  claim: Claim,
-  action: string,
-  isForced: boolean,
-): {
-  plugin: string;
-  executor: string;
-  plan: string;
-  step: number;
-  message: { type: 'step.event'; version: 1; claim: string; event: { kind: 'cancel'; force: boolean } };
-} {
-  return {
-    plugin: pluginOf(action),
-    executor: claim.executor,
-    plan: plan.id,
-    step: step.id,
-    message: { type: 'step.event', version: 1, claim: claim.id, event: { kind: 'cancel', force: isForced } },
-  };
 }

@@ -1,5 +1,5 @@
-export { Engine, PlanNotPausedError } from './engine.js';
-export type { EngineOptions, RestedPlan, TriggerInput } from './engine.js';
+export { Engine } from './engine.js';
+export type { EngineOptions, RestedPlan } from './engine-parts.js';
 export type { SealedGrant } from './executor-messages.js';
 export { decodeFlow, encodeFlow, flatten } from './flow.js';
 export type { Flow } from './flow.js';
@@ -10,3 +10,5 @@ export { chunkView } from './references.js';
 export type { ActionRow, ChunkRow, PlanRow, StepDetail, StepRow, StoredPlan } from './rows.js';
 export { IllegalTransitionError, PLAN_TRANSITIONS, STEP_TRANSITIONS, resultOf } from './states.js';
 export type { PlanResult, PlanState, StepKind, StepStateName } from './states.js';
+export { PlanNotPausedError } from './plan-loader.js';
+export type { TriggerInput } from './planner.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { NotFoundError } from '@dynflow/kernel';
 import type { PlanNode, RescueStrategy } from '@dynflow/contracts';
 import { EngineWorld, done, failed } from '@dynflow/testing/engine';
-import { PlanNotPausedError } from './engine.js';
+import { PlanNotPausedError } from './plan-loader.js';
 import { UnknownActionError } from './plan-expansion.js';
 
 const child = (action: string, more: { as?: string; input?: PlanNode extends { input: infer I } ? I : never } = {}): PlanNode => ({

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { NotFoundError, UnavailableError, type JsonObject } from '@dynflow/kernel';
 import type { LocalResult, OutcomeV1, PlanNode, ReportV1, SubPlanRequest } from '@dynflow/contracts';
 import { EngineWorld, done, failed, suspended, type HeldStep } from '@dynflow/testing/engine';
-import { PlanNotPausedError } from './engine.js';
+import { PlanNotPausedError } from './plan-loader.js';
 import type { StepRow } from './rows.js';
 import { PLAN_TRANSITIONS, STEP_TRANSITIONS } from './states.js';
 

@@ -1,0 +1,42 @@
+import type { StepTokenV1 } from '@dynflow/contracts';
+import { actionOf, type Claim, type Plan, type Step } from './model.js';
+import { tokenOf } from './turn.js';
+
+/** A running step with whoever holds it. */
+export interface ClaimedStep {
+  readonly plan: Plan;
+  readonly step: Step;
+  readonly claim: Claim;
+  readonly action: string;
+}
+
+/** The plans in memory, by id: all of this engine's that are not at rest. */
+export class ActivePlans extends Map<string, Plan> {
+  *claimedSteps(): Generator<ClaimedStep> {
+    for (const plan of this.values()) {
+      if (plan.tally.running === 0) {
+        continue;
+      }
+      for (const step of plan.steps) {
+        if (step.state.name === 'running' && step.state.claim !== null) {
+          yield { plan, step, claim: step.state.claim, action: actionOf(plan, step.action).declaration.name };
+        }
+      }
+    }
+  }
+
+  /** Tokens of all steps that are ready. */
+  readyTokens(): { plugin: string; queue: string; token: StepTokenV1 }[] {
+    const tokens = [];
+    for (const plan of this.values()) {
+      if (plan.state === 'running') {
+        for (const step of plan.steps) {
+          if (step.isReady) {
+            tokens.push(tokenOf(plan, step));
+          }
+        }
+      }
+    }
+    return tokens;
+  }
+}
