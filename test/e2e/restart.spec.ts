@@ -1,22 +1,19 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { hasLine, hostOutput } from '../support/output.js';
 import { isStopped, job, jobEnd, launchJob, launchJobs, untilStatus } from '../support/run-jobs.js';
-import { patienceMs } from '../support/story.js';
+import { makeGate, patienceMs } from '../support/story.js';
 import { useStack } from '../support/use-stack.js';
 
 describe('a gateway on a database file that is killed', () => {
   const current = useStack({ shape: 'fat', database: 'file', env: { DYNFLOW_SLOTS: '2' } });
-  const gate = (): string => join(current().dir, 'gate');
-  // Jobs that the killed gateway has left behind go on until this is there.
-  afterAll(() => writeFile(gate(), ''));
 
   test('while jobs run says of them what it knows, runs those that waited, and none twice', async () => {
     const stack = current();
     const ledger = join(stack.dir, 'ledger');
     const note = (mark: string): string => `echo ${mark} >> ${ledger}; echo ${mark}`;
-    const wait = `while [ ! -e ${gate()} ]; do sleep 0.1; done`;
+    const { wait } = makeGate(stack);
 
     const finished = await launchJob(stack, job(stack, note('finished')));
     await untilStatus(stack, finished, isStopped);
@@ -76,7 +73,7 @@ describe('a gateway on a database file that is killed', () => {
 
   test('cancels afterwards what had not begun', async () => {
     const stack = current();
-    const wait = `while [ ! -e ${gate()} ]; do sleep 0.1; done`;
+    const { wait } = makeGate(stack);
     const blocking = await launchJobs(stack, [job(stack, `echo here; ${wait}`), job(stack, `echo here; ${wait}`)]);
     await Promise.all(blocking.map((host) => untilStatus(stack, host, hasLine('here'))));
     await stack.restartGateway();
@@ -95,12 +92,12 @@ describe('a gateway that is told to stop', () => {
 
   test('lets running jobs end, and delivers after its next start what it had not delivered', async () => {
     const stack = current();
-    const gate = join(stack.dir, 'gate');
-    const host = await launchJob(stack, job(stack, `echo begin; while [ ! -e ${gate} ]; do sleep 0.05; done; echo end`));
+    const gate = makeGate(stack);
+    const host = await launchJob(stack, job(stack, `echo begin; ${gate.wait}; echo end`));
     await untilStatus(stack, host, hasLine('begin'));
     const stopped = stack.gateway.stop();
     await stack.gateway.untilLog(/"msg":"stopping/, { timeoutMs: patienceMs });
-    await writeFile(gate, '');
+    await gate.open();
     await stopped;
     await stack.startGateway();
     expect(await jobEnd(stack, host)).toMatchObject({ exitStatus: 0, stdout: 'begin\nend\n' });
@@ -113,11 +110,11 @@ describe('thin: a gateway that is killed', () => {
 
   test('while jobs run is not missed by them: they end as if nothing had been', async () => {
     const stack = current();
-    const [gate, ledger] = [join(stack.dir, 'gate'), join(stack.dir, 'ledger')];
-    const script = `echo run >> ${ledger}; echo begin; while [ ! -e ${gate} ]; do sleep 0.05; done; echo end; exit 5`;
+    const [gate, ledger] = [makeGate(stack), join(stack.dir, 'ledger')];
+    const script = `echo run >> ${ledger}; echo begin; ${gate.wait}; echo end; exit 5`;
     const host = await launchJob(stack, job(stack, script));
     await untilStatus(stack, host, hasLine('begin'));
-    await stack.restartGateway({ whileDown: () => writeFile(gate, '') });
+    await stack.restartGateway({ whileDown: () => gate.open() });
     expect(await jobEnd(stack, host)).toMatchObject({ exitStatus: 5, stdout: 'begin\nend\n', debug: '' });
     expect(await untilStatus(stack, host, isStopped)).toMatchObject({ result: 'error' });
     expect(await readFile(ledger, 'utf8')).toBe('run\n');

@@ -37,7 +37,7 @@ describe.each([{ shape: 'fat' }, { shape: 'thin' }] as const)('$shape: passwords
     const stack = current();
     // Where the other account may look, too.
     const gate = join(host.dir, 'gate');
-    const script = `echo ${control}; id -un; while [ ! -e ${gate} ]; do sleep 0.05; done`;
+    const script = `echo ${control}; id -un; until [ -e ${gate} ] || [ ! -d ${host.dir} ]; do sleep 0.05; done`;
     const secrets = { sshPassword: planted.sshPassword, effectiveUserPassword: planted.effectiveUserPassword };
     const target = { hostname: host.host, sshPort: host.port, sshUser: host.user };
     const good = await launchJob(

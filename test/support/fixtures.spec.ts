@@ -22,6 +22,7 @@ const variables = {
   effective_user: 'nobody',
   proxy_url: 'http://127.0.0.1:8008',
   noop_class: 'Noop',
+  pause: 'sleep 1',
 };
 
 describe('exchanges', () => {

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { isJsonObject } from '@dynflow/kernel';
 import type { ProxyClient, ReceivedCallback } from '@dynflow/testing';
 import { expect } from 'vitest';
@@ -10,6 +12,19 @@ import type { Stack } from './stack.js';
 
 /** Far more than anything here takes; a loaded machine must not fail a test. */
 export const patienceMs = 60_000;
+
+/** Something for which a script on the stack's host waits, so that a test decides how long it runs. */
+export interface Gate {
+  /** The shell command that waits. */
+  readonly wait: string;
+  open(): Promise<void>;
+}
+
+export function makeGate(stack: Stack): Gate {
+  const file = join(stack.dir, `gate-${randomUUID()}`);
+  // A script that a test leaves behind ends when the stack's directory is gone.
+  return { wait: `until [ -e ${file} ] || [ ! -d ${stack.dir} ]; do sleep 0.05; done`, open: () => writeFile(file, '') };
+}
 
 /** What every fixture of an SSH job needs, with fresh ids for so many hosts. */
 export function storyVariables(stack: Stack, own: Variables = {}, hosts = 3): Variables {

@@ -5,10 +5,10 @@ import { makeSshKeyPair, writePrivateKey } from '@dynflow/testing';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { startGatewayProcess } from './gateway-process.js';
 import type { GatewayProcess } from './gateway-process.js';
-import type { Environment } from './service-process.js';
+import type { Environment, ProcessOptions } from './service-process.js';
 
 /** One gateway, without hosts and without a Foreman, for all tests of a file; each test fails in which it crashed or logged an error. */
-export function useGateway(env: Environment = {}): () => GatewayProcess {
+export function useGateway(env: Environment = {}, options: Pick<ProcessOptions, 'allowedErrors'> = {}): () => GatewayProcess {
   let gateway: GatewayProcess | undefined;
   let dir = '';
   const current = (): GatewayProcess => {
@@ -21,7 +21,7 @@ export function useGateway(env: Environment = {}): () => GatewayProcess {
     dir = await mkdtemp(join(tmpdir(), 'dynflow-e2e-'));
     const key = join(dir, 'id_ed25519');
     await writePrivateKey(key, makeSshKeyPair());
-    gateway = await startGatewayProcess({ env: { DYNFLOW_REMOTE_EXECUTION_SSH_IDENTITY_KEY_FILE: key, ...env } });
+    gateway = await startGatewayProcess({ ...options, env: { DYNFLOW_REMOTE_EXECUTION_SSH_IDENTITY_KEY_FILE: key, ...env } });
   });
   afterEach(() => current().expectSound());
   afterAll(async () => {

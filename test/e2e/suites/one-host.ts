@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { access, readFile, writeFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeAccount, startSshd } from '@dynflow/testing';
+import type { ScriptJob } from '@dynflow/testing';
 import { describe, expect, test } from 'vitest';
 import { replay } from '../../support/fixtures.js';
 import { hasLine, hostOutput, textOf } from '../../support/output.js';
 import { isStopped, job, jobEnd, launchJob, launchJobs, runJob, runJobs, untilStatus } from '../../support/run-jobs.js';
 import type { Stack } from '../../support/stack.js';
 import { closedPort } from '../../support/stack.js';
-import { expectCallback, expectStopped, launchStory, patienceMs, storyVariables } from '../../support/story.js';
+import { expectCallback, expectStopped, launchStory, makeGate, patienceMs, storyVariables } from '../../support/story.js';
 
 /** How single jobs end, compared with what a smart proxy answers and sends where that was recorded. */
 export function oneHostSuite(current: () => Stack): void {
@@ -16,7 +17,8 @@ export function oneHostSuite(current: () => Stack): void {
     test('that ends with 0 looks like a smart proxy’s at once, while it runs and afterwards', async () => {
       const stack = current();
       const client = stack.client();
-      const variables = await launchStory(client, 'ssh-exit-0', storyVariables(stack));
+      const gate = makeGate(stack);
+      const variables = await launchStory(client, 'ssh-exit-0', storyVariables(stack, { pause: gate.wait }));
       const child = String(variables['child']);
       await replay(client, 'ssh-exit-0.child-at-once', variables);
       await replay(client, 'ssh-exit-0.parent-at-once', variables);
@@ -25,6 +27,7 @@ export function oneHostSuite(current: () => Stack): void {
       await replay(client, 'ssh-exit-0.child-running', variables);
       // Foreman's job page looks while the job runs, and afterwards there is nothing twice and nothing missing.
       stack.foreman.observe(String(variables['task']), running);
+      await gate.open();
 
       await expectCallback(stack, 'ssh-exit-0', String(variables['task']));
       await expectStopped(client, 'ssh-exit-0.child-stopped', variables);
@@ -76,8 +79,8 @@ export function oneHostSuite(current: () => Stack): void {
 
     test('shows its output before it ends, each stream as what it is', async () => {
       const stack = current();
-      const gate = join(stack.dir, `gate-${randomUUID()}`);
-      const script = `echo begin; echo oops >&2; while [ ! -e ${gate} ]; do sleep 0.05; done; echo end`;
+      const gate = makeGate(stack);
+      const script = `echo begin; echo oops >&2; ${gate.wait}; echo end`;
       const host = await launchJob(stack, job(stack, script));
       const seen = (line: string): Promise<unknown> => untilStatus(stack, host, hasLine(line));
       await seen('begin');
@@ -85,7 +88,7 @@ export function oneHostSuite(current: () => Stack): void {
       const running = await untilStatus(stack, host, () => true);
       expect(running).toMatchObject({ state: 'running', result: 'pending' });
       expect(hostOutput(running)['exit_status']).toBeUndefined();
-      await writeFile(gate, '');
+      await gate.open();
       expect(await jobEnd(stack, host)).toMatchObject({
         exitStatus: 0,
         stdout: 'begin\nend\n',
@@ -153,36 +156,32 @@ export function oneHostSuite(current: () => Stack): void {
     });
   });
 
-  test('the hosts of a batch do not mind each other’s failures', async () => {
+  test('the hosts of a batch do not mind each other’s failures, and each says in one line what is wrong', async () => {
     const stack = current();
-    const jobs = [
+    const failures: [Partial<ScriptJob>, RegExp][] = [
+      [{ sshPort: closedPort }, /^Error initializing command: connection to 127\.0\.0\.1:1 refused/],
+      [{ hostname: 'no-such-host.invalid' }, /^Error initializing command: the name no-such-host\.invalid cannot be resolved/],
+      [{ sshUser: 'no-such-user' }, /^Error initializing command: login as no-such-user refused by 127\.0\.0\.1/],
+      [{ remoteWorkingDir: '/proc/no-such-directory' }, /^Error initializing command: cannot make the directory \/proc\/no-such-directory/],
+      [{ effectiveUser: 'no-such-user' }, /^Error initializing command: cannot switch .* no-such-user with sudo: there is no such user/],
+      [{ effectiveUser: 'nobody', effectiveUserMethod: 'dzdo' }, /^Error initializing command: .* needs dzdo, which is not installed/],
+    ];
+    const hosts = await launchJobs(stack, [
       job(stack, 'echo one'),
-      job(stack, 'echo x', { sshPort: closedPort }),
-      job(stack, 'echo x', { hostname: 'no-such-host.invalid' }),
-      job(stack, 'echo x', { sshUser: 'no-such-user' }),
-      job(stack, 'echo x', { remoteWorkingDir: '/proc/no-such-directory' }),
-      job(stack, 'echo x', { effectiveUser: 'no-such-user' }),
+      ...failures.map(([own]) => job(stack, 'echo x', own)),
       job(stack, 'exit 9'),
       job(stack, 'kill -9 $$'),
       job(stack, 'echo two'),
-    ];
-    const hosts = await launchJobs(stack, jobs);
-    const ends = await Promise.all(hosts.map((host) => jobEnd(stack, host)));
-    expect(ends.map(({ exitStatus }) => exitStatus)).toEqual([0, ...Array.from({ length: 5 }, () => 'EXCEPTION'), 9, 137, 0]);
-    // Whoever cannot be helped is told why, in one clear line.
-    expect(ends.map(({ debug }) => debug.trimEnd().split('\n').length)).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 1]);
-    expect(ends.slice(1, 6).every(({ debug }) => debug.startsWith('Error initializing command: '))).toBe(true);
-    const documents = await Promise.all(hosts.map((host) => untilStatus(stack, host, isStopped)));
-    expect(documents.map(({ result }) => result)).toEqual([
-      'success',
-      'error',
-      'error',
-      'error',
-      'error',
-      'error',
-      'error',
-      'error',
-      'success',
     ]);
+    const ends = await Promise.all(hosts.map((host) => jobEnd(stack, host)));
+    const documents = await Promise.all(hosts.map((host) => untilStatus(stack, host, isStopped)));
+    const failed = failures.map(() => 'EXCEPTION');
+    expect(ends.map(({ exitStatus }) => exitStatus)).toEqual([0, ...failed, 9, 137, 0]);
+    expect(ends.map(({ stdout }) => stdout).join('')).toBe('one\ntwo\n');
+    expect(documents.map(({ result }) => result)).toEqual(['success', ...failed.map(() => 'error'), 'error', 'error', 'success']);
+    for (const [index, [, line]] of failures.entries()) {
+      expect(ends[index + 1]?.debug).toMatch(line);
+      expect(ends[index + 1]?.debug).toMatch(/^[^\n]+\n$/);
+    }
   });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { replay } from '../../support/fixtures.js';
-import { expectCallback, expectStopped, launchStory, patienceMs, storyVariables } from '../../support/story.js';
+import { expectCallback, expectStopped, launchStory, makeGate, patienceMs, storyVariables } from '../../support/story.js';
 import type { Stack } from '../../support/stack.js';
 import { hasLine } from '../../support/output.js';
 
@@ -10,14 +10,17 @@ export function threeHostsSuite(current: () => Stack): void {
     test('looks like a smart proxy’s from the launch to the last callback', async () => {
       const stack = current();
       const client = stack.client(prefix);
-      const variables = await launchStory(client, 'ssh-batch', storyVariables(stack));
+      const gate = makeGate(stack);
+      const variables = await launchStory(client, 'ssh-batch', storyVariables(stack, { pause: gate.wait }));
       const [first, second, third] = ['child0', 'child1', 'child2'].map((name) => String(variables[name]));
       const [task0, task1, task2] = ['task0', 'task1', 'task2'].map((name) => String(variables[name]));
 
       await client.waitForStatus(first ?? '', hasLine('host0'), { timeoutMs: patienceMs });
+      await client.waitForStatus(second ?? '', hasLine('host1'), { timeoutMs: patienceMs });
       await replay(client, 'ssh-batch.child-running', variables);
       await replay(client, 'ssh-batch.states-running', variables);
       await replay(client, 'ssh-batch.count-running', variables);
+      await gate.open();
 
       await expectCallback(stack, 'ssh-batch-exit-0', task0 ?? '');
       await expectCallback(stack, 'ssh-batch-exit-7', task1 ?? '');
