@@ -13,7 +13,10 @@ export async function readPublicKey(privateKeyFile: string): Promise<string> {
   } catch {
     const parsed = ssh2.utils.parseKey(await readFile(privateKeyFile));
     if (parsed instanceof Error) {
-      throw new UnavailableError('DYN_NO_PUBLIC_KEY', `${privateKeyFile}.pub cannot be read, and the key itself does not tell: ${parsed.message}`);
+      throw new UnavailableError(
+        'DYN_NO_PUBLIC_KEY',
+        `${privateKeyFile}.pub cannot be read, and the key itself does not tell: ${parsed.message}`,
+      );
     }
     return `${parsed.type} ${parsed.getPublicSSH().toString('base64')} ${parsed.comment}\n`;
   }

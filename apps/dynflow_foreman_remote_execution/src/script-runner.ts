@@ -42,12 +42,10 @@ export const ScriptRunner = defineAction({
     const runnerId = randomUUID();
     context.update({ output: { runner_id: runnerId } });
     const { transport, settings } = context.services;
-    const { exitStatus } = await runScript(
-      context.input,
-      { transport, write: (type, text) => context.write(type, text) },
-      context.signal,
-      { id: runnerId, graceMs: settings.kill_grace * 1_000 },
-    );
+    const { exitStatus } = await runScript(context.input, { transport, write: (type, text) => context.write(type, text) }, context.signal, {
+      id: runnerId,
+      graceMs: settings.kill_grace * 1_000,
+    });
     return { exit_status: exitStatus, exit_status_timestamp: Date.now() / 1_000 };
   },
 });
