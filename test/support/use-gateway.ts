@@ -25,8 +25,11 @@ export function useGateway(env: Environment = {}, options: Pick<ProcessOptions, 
   });
   afterEach(() => current().expectSound());
   afterAll(async () => {
-    await gateway?.stop();
-    await rm(dir, { recursive: true, force: true });
+    try {
+      await gateway?.stop();
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
   });
   return current;
 }
