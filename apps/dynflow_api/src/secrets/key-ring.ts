@@ -51,7 +51,7 @@ export function loadKeyRing(file: string | null): RingKey[] {
     }
   }
   try {
-    const parsed = KeyRingFile.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+    const parsed = KeyRingFile.safeParse(readJson(file));
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
       throw new KeyRingError(file, `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
@@ -59,6 +59,16 @@ export function loadKeyRing(file: string | null): RingKey[] {
     return parsed.data.keys.map((key) => ({ id: key.kid, bytes: new Uint8Array(Buffer.from(key.k, 'base64url')) }));
   } catch (error) {
     throw error instanceof KeyRingError ? error : new KeyRingError(file, messageOf(error), error);
+  }
+}
+
+function readJson(file: string): unknown {
+  const text = readFileSync(file, 'utf8');
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The parser's own message quotes the file, and a key may stand there.
+    throw new KeyRingError(file, 'the file is not JSON');
   }
 }
 

@@ -2,6 +2,7 @@ import SqliteDriver from 'better-sqlite3';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DataSource } from 'typeorm';
+import { UnavailableError, messageOf } from '@dynflow/kernel';
 import type { Database } from '../database.js';
 import { entities } from '../entities/entities.js';
 import { databaseUnavailable } from '../errors.js';
@@ -73,7 +74,11 @@ export async function connectSqlite(file: string | null, log: (message: string) 
     };
   } catch (error) {
     unlock();
-    throw sqliteFailure(error);
+    const failure = sqliteFailure(error);
+    // Whoever named the file must learn which one is meant.
+    throw file !== null && failure instanceof UnavailableError
+      ? databaseUnavailable(new Error(`${file}: ${messageOf(failure.cause)}`, { cause: error }))
+      : failure;
   }
 }
 
