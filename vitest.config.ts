@@ -6,6 +6,7 @@ interface Stage {
   readonly name: string;
   readonly include?: readonly string[];
   readonly testTimeoutMs?: number;
+  readonly sharesModules?: boolean;
 }
 
 const root = import.meta.dirname;
@@ -33,6 +34,7 @@ export default defineConfig({
       extends: true,
       test: {
         name: stage.name,
+        isolate: stage.sharesModules !== true,
         include: [...stage.include],
         exclude: ['**/node_modules/**', '**/dist/**', ...(stage.name === 'unit' ? claimedByOthers : [])],
         testTimeout: stage.testTimeoutMs ?? 20_000,

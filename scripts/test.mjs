@@ -105,6 +105,7 @@ async function runSpecs(stage, logFile) {
   const file = join(cache, 'logs', `${stage.name}.json`);
   rmSync(file, { force: true });
   const args = ['run', '--project', stage.name, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  if (stage.workers !== undefined) args.push(`--maxWorkers=${stage.workers}`);
   const { ok, reason, output } = await run('vitest', args, { logFile, limitMs: stage.limitMs ?? defaultLimitMs, env: colours() });
 
   let counts;

@@ -358,7 +358,7 @@ describe('building a plan', () => {
     expect(() => plan(actions)).toThrow(InvalidPlanError);
   });
 
-  it('N8 costs a plan of 4,000 actions four times what it costs one of 1,000', () => {
+  it('N8 costs a plan of 16,000 actions about sixteen times what it costs one of 1,000', () => {
     const actions = catalogue();
     const declare = (count: number): string => {
       const name = `demo.Row${count}`;
@@ -374,12 +374,13 @@ describe('building a plan', () => {
       expect(plan(actions, name).runFlow).toMatchObject({ kind: 'sequence' });
       return process.cpuUsage(before).user;
     };
-    const [long, short] = [declare(4_000), declare(1_000)];
+    const [long, short] = [declare(16_000), declare(1_000)];
     costOf(short);
+    costOf(long);
     // In turns, and the least of each: what else the machine does adds to some of them, never to all.
-    const costs = Array.from({ length: 7 }, () => ({ long: costOf(long), short: costOf(short) }));
+    const costs = Array.from({ length: 4 }, () => ({ long: costOf(long), short: costOf(short) }));
     const least = (of: 'long' | 'short'): number => Math.min(...costs.map((cost) => cost[of]));
-    // Four if it is linear, sixteen if it is quadratic.
-    expect(least('long') / least('short')).toBeLessThan(10);
+    // Sixteen if it is linear, 256 if it is quadratic; compiling and collecting garbage blur it by a factor of two or three.
+    expect(least('long') / least('short')).toBeLessThan(100);
   });
 });

@@ -47,12 +47,13 @@ export function refusalFor(access: RouteDeclaration['access'], caller: Caller): 
  *
  * @returns why the request is refused, or undefined.
  */
-export function foreignPageRefusal(request: FastifyRequest, caller: Caller): string | undefined {
+export function foreignPageRefusal(request: FastifyRequest): string | undefined {
   const { origin, host } = request.headers;
-  if (caller.protocol === 'http' && host !== undefined && !isLoopback(hostNameOf(host))) {
+  const protocol = request.raw.socket instanceof TLSSocket ? 'https' : 'http';
+  if (protocol === 'http' && host !== undefined && !isLoopback(hostNameOf(host))) {
     return `The Host header names "${host}", but plain HTTP is served on loopback only`;
   }
-  if (origin !== undefined && origin !== `${caller.protocol}://${host ?? ''}`) {
+  if (origin !== undefined && origin !== `${protocol}://${host ?? ''}`) {
     return `Requests of pages from ${origin} are not served`;
   }
   return undefined;

@@ -4,7 +4,7 @@ import type { MessageBus } from '@dynflow/bus';
 import { requestIdOf, withRequestId } from '@dynflow/platform';
 import type { GatewayAnswer, GatewayRoute, PluginLog } from '@dynflow/plugin';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { callerOf, foreignPageRefusal, refusalFor, type AccessRules } from './access.js';
+import { callerOf, refusalFor, type AccessRules } from './access.js';
 
 const CARRIED_TIMEOUT_MS = 30_000;
 
@@ -58,7 +58,7 @@ export class PluginRoutes {
 
   async #answer(route: GatewayRoute, request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const caller = callerOf(request, this.#rules);
-    const refusal = foreignPageRefusal(request, caller) ?? refusalFor(route.access, caller);
+    const refusal = refusalFor(route.access, caller);
     if (refusal !== undefined) {
       send(reply, { status: 403, json: { error: refusal, code: 'DYN_FORBIDDEN' } });
       return;
@@ -103,7 +103,7 @@ export class PluginRoutes {
     reply: FastifyReply,
   ): Promise<void> {
     const caller = callerOf(request, this.#rules);
-    const refusal = foreignPageRefusal(request, caller) ?? refusalFor(route.access, caller);
+    const refusal = refusalFor(route.access, caller);
     if (refusal !== undefined) {
       send(reply, { status: 403, json: { error: refusal, code: 'DYN_FORBIDDEN' } });
       return;

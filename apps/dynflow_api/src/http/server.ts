@@ -5,6 +5,7 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import type { GatewayRoute, PluginLog } from '@dynflow/plugin';
 import type { FastifyInstance } from 'fastify';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import { foreignPageRefusal } from './access.js';
 import { ErrorFilter, errorResponse } from './error.filter.js';
 import { HEALTH, HealthController, type Health } from './health.controller.js';
 import { send, type PluginRoutes } from './plugin-routes.js';
@@ -64,6 +65,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<NestF
   const server = app.getHttpAdapter().getInstance() as unknown as FastifyInstance;
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+  server.addHook('onRequest', (request, reply, done) => {
+    const refusal = foreignPageRefusal(request);
+    if (refusal === undefined) {
+      done();
+    } else {
+      send(reply, { status: 403, json: { error: refusal, code: 'DYN_FORBIDDEN' } });
+    }
+  });
   app.useGlobalFilters(new ErrorFilter(options.log));
   await app.init();
   server.setErrorHandler((error, _request, reply) => send(reply, errorResponse(error, options.log)));
