@@ -187,6 +187,7 @@ describe('a page of somebody else’s in a browser on this machine', () => {
       ['POST', '/tasks/launch'],
       ['GET', '/tasks/count'],
       ['GET', '/tasks/operations'],
+      ['GET', '/metrics'],
     ] as const) {
       const rawBody = JSON.stringify({ operation: 'single', input: { action_class: 'dynflow_api.Noop', action_input: {} } });
       expectRefusal(await client().send(method, path, { headers, ...(method === 'POST' ? { rawBody } : {}) }), 403);
