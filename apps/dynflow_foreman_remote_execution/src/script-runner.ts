@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { RunContext } from '@dynflow/plugin';
 import { defineAction, failUnless, fromInput, inputWithout, outputOf, planAction, planSelf } from '@dynflow/plugin';
 import { z } from 'zod';
-import { scriptJobSchema, type ScriptJob } from './script/job.js';
+import { scriptJobSchema, settableJobKeys, type ScriptJob } from './script/job.js';
 import { runScript } from './script/run-script.js';
 import type { RemoteExecutionSettings } from './settings.js';
 import type { SshTransport } from './ssh/transport.js';
@@ -19,10 +19,22 @@ const foremanKeys = {
   current_request_id: z.string().nullish(),
 };
 
+const jobInput = scriptJobSchema.extend({ ...settableJobKeys, ...foremanKeys });
+
+/** The job as it is run: what it does not say itself, the settings say. */
+export function withSettings(job: z.output<typeof jobInput>, settings: RemoteExecutionSettings): ScriptJob {
+  return {
+    ...job,
+    ssh_user: job.ssh_user ?? settings.ssh_user,
+    remote_working_dir: job.remote_working_dir ?? settings.remote_working_dir,
+    cleanup_working_dirs: job.cleanup_working_dirs ?? settings.cleanup_working_dirs,
+  };
+}
+
 /** Runs one script on one host. Its output is what Foreman shows, its exit status what Foreman judges by. */
 export const ScriptRunner = defineAction({
   name: 'ScriptRunner',
-  input: scriptJobSchema.extend(foremanKeys),
+  input: jobInput,
   secrets: ['secrets'],
   plan: [
     planSelf(inputWithout('callback')),
@@ -38,14 +50,19 @@ export const ScriptRunner = defineAction({
   chunksAs: 'result',
   abandonedOutput: { exit_status: 'EXCEPTION' },
   finalize: failUnless('exit_status', 0, 'Script execution failed'),
-  run: async (context: RunContext<ScriptJob, RemoteExecutionServices>) => {
+  run: async (context: RunContext<z.output<typeof jobInput>, RemoteExecutionServices>) => {
     const runnerId = randomUUID();
     context.update({ output: { runner_id: runnerId } });
     const { transport, settings } = context.services;
-    const { exitStatus } = await runScript(context.input, { transport, write: (type, text) => context.write(type, text) }, context.signal, {
-      id: runnerId,
-      graceMs: settings.kill_grace * 1_000,
-    });
+    const { exitStatus } = await runScript(
+      withSettings(context.input, settings),
+      { transport, write: (type, text) => context.write(type, text) },
+      context.signal,
+      {
+        id: runnerId,
+        graceMs: settings.kill_grace * 1_000,
+      },
+    );
     return { exit_status: exitStatus, exit_status_timestamp: Date.now() / 1_000 };
   },
 });
@@ -53,7 +70,7 @@ export const ScriptRunner = defineAction({
 /** What Foreman launches: it only plans the run, so that other ways of running a script can stand beside it. */
 export const RunScript = defineAction({
   name: 'RunScript',
-  input: scriptJobSchema.extend(foremanKeys),
+  input: jobInput,
   secrets: ['secrets'],
   plan: [
     planSelf({ current_request_id: fromInput('current_request_id') }),

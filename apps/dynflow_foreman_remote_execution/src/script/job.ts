@@ -50,6 +50,13 @@ export const scriptJobSchema = z.object({
 
 export type ScriptJob = z.output<typeof scriptJobSchema>;
 
+/** The same keys without a default: what a job leaves out, the service's settings say. */
+export const settableJobKeys = {
+  ssh_user: optionalText,
+  cleanup_working_dirs: flag.nullish(),
+  remote_working_dir: optionalText.transform((dir) => dir?.trim()),
+};
+
 /**
  * Reads an action's input.
  *
