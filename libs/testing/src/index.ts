@@ -36,4 +36,4 @@ export { ScriptedExecutor } from './engine/scripted-executor.js';
 export type { HeldStep } from './engine/scripted-executor.js';
 export { SequentialIds } from './engine/sequential-ids.js';
 export { startPostgres } from './postgres/start-postgres.js';
-export type { PostgresServer } from './postgres/start-postgres.js';
+export type { PostgresOptions, PostgresServer } from './postgres/start-postgres.js';

@@ -28,8 +28,13 @@ interface Account {
   readonly gid?: number;
 }
 
+export interface PostgresOptions {
+  /** Waits for the disk at each commit, as a server in use does. Default: it does not, since a test's data may be lost with the machine. */
+  readonly isDurable?: boolean;
+}
+
 /** Resolved when it takes connections. @throws Error that says what is missing, or with the server's log. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const binaries = await findBinaries();
   const account = await findAccount();
   const directory = await mkdtemp(join(tmpdir(), 'dynflow-postgres-'));
@@ -42,7 +47,8 @@ export async function startPostgres(): Promise<PostgresServer> {
     cwd: directory,
   });
   const port = await freePort();
-  let server = await launch(binaries, { data, directory, port, account });
+  const place = { data, directory, port, account, isDurable: options.isDurable ?? false };
+  let server = await launch(binaries, place);
   let databases = 0;
   return {
     createDatabase: async (copyOf) => {
@@ -54,7 +60,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     },
     crash: async () => end(server, 'SIGQUIT'),
     restart: async () => {
-      server = await launch(binaries, { data, directory, port, account });
+      server = await launch(binaries, place);
     },
     stop: async () => {
       await end(server, 'SIGINT');
@@ -65,9 +71,10 @@ export async function startPostgres(): Promise<PostgresServer> {
 
 async function launch(
   binaries: string,
-  { data, directory, port, account }: { data: string; directory: string; port: number; account: Account },
+  { data, directory, port, account, isDurable }: { data: string; directory: string; port: number; account: Account; isDurable: boolean },
 ): Promise<ChildProcess> {
-  const settings = { port, listen_addresses: '127.0.0.1', unix_socket_directories: directory, fsync: 'off', max_connections: 200 };
+  const fsync = isDurable ? 'on' : 'off';
+  const settings = { port, listen_addresses: '127.0.0.1', unix_socket_directories: directory, fsync, max_connections: 200 };
   const server = spawn(
     join(binaries, 'postgres'),
     ['-D', data, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
