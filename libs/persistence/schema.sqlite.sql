@@ -48,13 +48,22 @@ CREATE TABLE "dynflow_execution_plans" (
   "concurrency_limit" integer,
   "is_cancel_requested" boolean NOT NULL,
   "sealed_secrets" text,
-  "request" text);
+  "request" text,
+  "priority" integer NOT NULL DEFAULT 0,
+  "attributes" text NOT NULL DEFAULT '{}',
+  "idempotency_key" text,
+  "schedule" text,
+  "held_because" text,
+  "is_halted" boolean NOT NULL DEFAULT 0,
+  "waiting_for" text);
 
 CREATE INDEX "dynflow_execution_plans_caller" ON "dynflow_execution_plans" ("caller_plan") WHERE caller_plan IS NOT NULL;
 
 CREATE INDEX "dynflow_execution_plans_ended_at" ON "dynflow_execution_plans" ("ended_at") WHERE ended_at IS NOT NULL;
 
 CREATE UNIQUE INDEX "dynflow_execution_plans_id" ON "dynflow_execution_plans" ("id");
+
+CREATE UNIQUE INDEX "dynflow_execution_plans_idempotency_key" ON "dynflow_execution_plans" ("idempotency_key") WHERE idempotency_key IS NOT NULL;
 
 CREATE INDEX "dynflow_execution_plans_started_at" ON "dynflow_execution_plans" ("started_at");
 
@@ -107,6 +116,8 @@ CREATE TABLE "dynflow_steps" (
   "ended_at" double precision,
   "execution_time" double precision NOT NULL,
   "detail" text NOT NULL,
+  "progress" double precision NOT NULL DEFAULT 0,
+  "retries" integer NOT NULL DEFAULT 0,
   CONSTRAINT "dynflow_steps_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE,
   PRIMARY KEY ("plan_id", "id"));
 

@@ -2,7 +2,16 @@ export { Json, JsonRecord } from './json.js';
 export { ActionName, SubjectToken, pluginOf } from './names.js';
 export { PlanNodeSchema } from './manifest/plan-nodes.js';
 export type { PlanNode } from './manifest/plan-nodes.js';
-export { ActionDeclaration, FinalizeDeclaration, PlanDeclaration, RescueStrategy } from './manifest/action-declaration.js';
+export {
+  ActionDeclaration,
+  FinalizeDeclaration,
+  LimitDeclaration,
+  PlanDeclaration,
+  RescueStrategy,
+  RetryPolicy,
+  TimeLimits,
+  queuesOf,
+} from './manifest/action-declaration.js';
 export {
   CONTRACTS,
   FeatureDeclaration,
@@ -41,7 +50,16 @@ export {
   StoreRequestV1,
   StoredDocument,
 } from './messages/executor.js';
-export type { LocalCommand, LocalEvent, LocalInvocation, LocalOutcome, LocalResult, SubPlanCounts, SubPlanRequest } from './local.js';
+export type {
+  LocalCommand,
+  LocalEvent,
+  LocalInvocation,
+  LocalOutcome,
+  LocalResult,
+  Schedule,
+  SubPlanCounts,
+  SubPlanRequest,
+} from './local.js';
 export { messageSchemas } from './message-schemas.js';
 export type { MessageType } from './message-schemas.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';

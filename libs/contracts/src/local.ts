@@ -37,6 +37,24 @@ export interface SubPlanRequest {
   sealedSecrets?: string;
   /** The starter of this work is another system that is told the outcome: nothing is left for anybody to resume. */
   isExternal?: boolean;
+  /** Of two plans that could go on, the one with the higher number goes first. Default 0; sub-plans have their caller's. */
+  priority?: number;
+  /** Words to find the plan by (`host`, `external_id`, …), each value up to 255 characters. */
+  attributes?: Record<string, string>;
+  /** The plan begins later: see {@link Schedule}. */
+  schedule?: Partial<Schedule>;
+}
+
+/** When a plan may begin. Times are epoch milliseconds. */
+export interface Schedule {
+  /** Not before this moment; null: as soon as nothing else holds it. */
+  startAtMs: number | null;
+  /** A plan that could not begin before this moment ends `stopped` with result `error`. */
+  startBeforeMs: number | null;
+  /** Held until somebody unfreezes it. */
+  isFrozen: boolean;
+  /** Plans that must have stopped before: if one of them failed, was cancelled or halted, this one ends with an error. */
+  after: string[];
 }
 
 /** What a local action asks for besides its outcome. */

@@ -1,9 +1,10 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { Schedule } from './local.js';
 
 /** States of an execution plan. */
 export type PlanState = 'pending' | 'scheduled' | 'planning' | 'planned' | 'running' | 'paused' | 'stopped';
 /** Results of an execution plan. */
-export type PlanResult = 'pending' | 'success' | 'warning' | 'error' | 'cancelled';
+export type PlanResult = 'pending' | 'success' | 'warning' | 'error' | 'cancelled' | 'halted';
 
 /** An action of a plan as readers see it: references as they were planned, secrets as `"[hidden]"`, output with its chunks. */
 export interface ActionView {
@@ -29,6 +30,10 @@ export interface StepView {
   endedAtMs: number | null;
   executionTimeMs: number;
   waitingFor: string | null;
+  /** 0 to 1. */
+  progress: number;
+  /** How often it was run again by its retry policy. */
+  retries: number;
 }
 
 /** A plan as it was last committed. */
@@ -49,6 +54,13 @@ export interface PlanView {
   history: { timeMs: number; name: string; world: string | null }[];
   callerPlan: string | null;
   callerAction: number | null;
+  priority: number;
+  attributes: Record<string, string>;
+  schedule: Schedule | null;
+  /** Why nothing of it is begun at the moment, other than its steps' own reasons. */
+  waitingFor: string | null;
+  /** 0 to 1: the weighted mean over its run and finalize steps. */
+  progress: number;
   actions: ActionView[];
   steps: StepView[];
 }

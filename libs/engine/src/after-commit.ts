@@ -1,9 +1,8 @@
 import type { ExecutorMessage, LocalInvocation } from '@dynflow/contracts';
 import { RETRY_AFTER_MS, guard, type EngineParts } from './engine-parts.js';
-import { actionOf, stepOf } from './model.js';
+import { actionOf, planResult, stepOf } from './model.js';
 import type { PlanLoader } from './plan-loader.js';
 import type { Planner } from './planner.js';
-import { resultOf } from './states.js';
 import { errorOf } from './step-errors.js';
 import type { Timers } from './timers.js';
 import type { EffectRequest, Turn } from './turn.js';
@@ -30,7 +29,7 @@ export class AfterCommit {
       this.#engine.subPlans.callerRests(plan.id);
       this.#timers.cancelOf(plan);
       guard(this.#engine.options, 'the end of a plan could not be told', () =>
-        onRest?.({ id: plan.id, state: plan.state, result: resultOf(plan.tally) }),
+        onRest?.({ id: plan.id, state: plan.state, result: planResult(plan) }),
       );
     }
     const tokens = turn.tokens();

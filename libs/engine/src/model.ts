@@ -1,10 +1,10 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { ActionDeclaration, StepErrorV1 } from '@dynflow/contracts';
+import type { ActionDeclaration, Schedule, StepErrorV1 } from '@dynflow/contracts';
 import type { Flow } from './flow.js';
 import type { FlowCursor } from './flow-cursor.js';
-import type { PlanState, StepKind, StepTally } from './states.js';
+import { resultOf, type PlanResult, type PlanState, type StepKind, type StepTally } from './states.js';
 
-/** What a plan was asked to be; kept until an executor has planned it. */
+/** What a plan was asked to be; kept until its time has come and an executor has planned it. */
 export interface PlanRequest {
   readonly action: string;
   readonly input: JsonObject;
@@ -46,6 +46,13 @@ export interface SettledSubPlans {
   readonly failed: number;
 }
 
+/** A run that failed and was followed by another one. */
+export interface PastAttempt {
+  readonly attempt: number;
+  readonly endedAtMs: number;
+  readonly error: StepErrorV1;
+}
+
 export interface Step {
   readonly id: number;
   readonly kind: StepKind;
@@ -69,6 +76,14 @@ export interface Step {
   isReady: boolean;
   nextSeq: number;
   outputBytes: number;
+  /** How much of it is done, 0 to 1, as it said last; 1 when it is over well. */
+  progress: number;
+  /** Runs that its retry policy has ended and repeated, the oldest first; only the last few are kept. */
+  pastAttempts: PastAttempt[];
+  /** How often its retry policy has repeated it. */
+  retries: number;
+  /** When it became ready: where the limit of its waiting begins. */
+  readyAtMs: number | null;
 }
 
 /** Where in an action's input the output of another action's run step belongs. */
@@ -111,6 +126,18 @@ export interface Plan {
   readonly isExternal: boolean;
   /** How many sub-plans of the same caller may run at once; null: any number. */
   readonly concurrencyLimit: number | null;
+  /** Of two plans that could go on, the higher number goes first. */
+  readonly priority: number;
+  /** Words to find it by. */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** The caller's own word for this launch: a second one with the same word is the same plan. */
+  readonly idempotencyKey: string | null;
+  /** When it may begin; null: at once. */
+  schedule: Schedule | null;
+  /** Why an operator keeps it from beginning anything; null: nobody does. */
+  heldBecause: string | null;
+  /** It was ended by force, whatever its steps say. */
+  isHalted: boolean;
   sealedSecrets: string | null;
   isCancelRequested: boolean;
   readonly steps: readonly Step[];
@@ -125,6 +152,11 @@ export interface Plan {
   /** Present while the plan runs: which steps are under way, and what follows. */
   cursor: FlowCursor | null;
   phase: 'run' | 'finalize';
+}
+
+/** The plan's result: what its steps make, or `halted`. */
+export function planResult(plan: Pick<Plan, 'isHalted' | 'tally'>): PlanResult {
+  return plan.isHalted ? 'halted' : resultOf(plan.tally);
 }
 
 /** The step with this id. @throws RangeError: ids come from the plan itself. */

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { ActionDeclaration, StepErrorV1 } from '@dynflow/contracts';
+import { pluginOf, type ActionDeclaration, type Schedule, type StepErrorV1 } from '@dynflow/contracts';
 import type { Flow } from './flow.js';
 import { FlowBuilder } from './flow-builder.js';
 import type { Action, OutputReference, Plan, PlanRequest, Step } from './model.js';
@@ -23,7 +23,48 @@ export interface PlanHeader {
   readonly isExternal: boolean;
   readonly concurrencyLimit: number | null;
   readonly sealedSecrets: string | null;
+  readonly priority: number;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly idempotencyKey: string | null;
+  readonly schedule: Schedule | null;
+  readonly heldBecause: string | null;
   readonly nowMs: number;
+}
+
+/** What a plan has of its header, spelled out: see `newStep` for why. */
+function headerFields(
+  header: PlanHeader,
+): Pick<
+  Plan,
+  | 'id'
+  | 'shard'
+  | 'label'
+  | 'callerPlan'
+  | 'callerAction'
+  | 'isExternal'
+  | 'concurrencyLimit'
+  | 'sealedSecrets'
+  | 'priority'
+  | 'attributes'
+  | 'idempotencyKey'
+  | 'schedule'
+  | 'heldBecause'
+> {
+  return {
+    id: header.id,
+    shard: header.shard,
+    label: header.label,
+    callerPlan: header.callerPlan,
+    callerAction: header.callerAction,
+    isExternal: header.isExternal,
+    concurrencyLimit: header.concurrencyLimit,
+    sealedSecrets: header.sealedSecrets,
+    priority: header.priority,
+    attributes: header.attributes,
+    idempotencyKey: header.idempotencyKey,
+    schedule: header.schedule,
+    heldBecause: header.heldBecause,
+  };
 }
 
 /**
@@ -46,10 +87,12 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
     return steps.length;
   };
 
-  const visit = (planned: PlannedAction, callerAction: number | null): void => {
+  const visit = (planned: PlannedAction, callerAction: number | null, callers: { plugin: string; queue: string } | null): void => {
     const id = actions.length + 1;
     const { declaration } = planned;
-    const planStep = addStep('plan', id, declaration.queue, header.nowMs);
+    const plugin = pluginOf(declaration.name);
+    const queue = declaration.queue ?? (callers?.plugin === plugin ? callers.queue : 'default');
+    const planStep = addStep('plan', id, queue, header.nowMs);
     // The place is taken now, since ids count in planning order; the rest is known after the body.
     const place: { action: number; runStep: number | null } = { action: id, runStep: null };
     numbers.set(planned, place);
@@ -63,14 +106,14 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
       }
       ({ input, references } = resolveInput(planned.selfInput ?? {}, header.id, numbers));
       if (declaration.run) {
-        place.runStep = addStep('run', id, declaration.queue, header.nowMs);
+        place.runStep = addStep('run', id, queue, header.nowMs);
         flow.addStep(
           place.runStep,
           references.map((reference) => reference.step),
         );
       }
       if (declaration.finalize.kind !== 'none') {
-        finalizeStep = addStep('finalize', id, declaration.queue, header.nowMs);
+        finalizeStep = addStep('finalize', id, queue, header.nowMs);
         finalizeSteps.push(finalizeStep);
       }
     };
@@ -82,7 +125,7 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
             addSelf();
             break;
           case 'action':
-            visit(node.planned, id);
+            visit(node.planned, id, { plugin, queue });
             break;
           case 'sequence':
           case 'concurrence':
@@ -106,19 +149,13 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
     };
   };
 
-  visit(root, null);
+  visit(root, null, null);
   const finalizeFlow: Flow = { kind: 'sequence', flows: finalizeSteps.map((step) => ({ kind: 'atom', step })) };
   return {
-    id: header.id,
-    shard: header.shard,
-    label: header.label,
+    ...headerFields(header),
     state: 'planned',
     request: null,
-    callerPlan: header.callerPlan,
-    callerAction: header.callerAction,
-    isExternal: header.isExternal,
-    concurrencyLimit: header.concurrencyLimit,
-    sealedSecrets: header.sealedSecrets,
+    isHalted: false,
     isCancelRequested: false,
     steps,
     actions,
@@ -182,9 +219,10 @@ const EMPTY_FLOW: Flow = { kind: 'sequence', flows: [] };
 /** A plan that waits for an executor to say what its steps are. */
 export function buildPlanInPlanning(header: PlanHeader, request: PlanRequest): Plan {
   return {
-    ...header,
+    ...headerFields(header),
     state: 'planning',
     request,
+    isHalted: false,
     isCancelRequested: false,
     steps: [],
     actions: [],
@@ -205,7 +243,7 @@ export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclarati
   const tally = emptyTally();
   tally.error = 1;
   const step: Step = {
-    ...newStep({ id: 1, kind: 'plan', action: 1, queue: declaration.queue, nowMs: header.nowMs }),
+    ...newStep({ id: 1, kind: 'plan', action: 1, queue: declaration.queue ?? 'default', nowMs: header.nowMs }),
     state: { name: 'error', error, isRetrying: false },
   };
   const action: Action = {
@@ -253,5 +291,9 @@ function newStep(options: { id: number; kind: StepKind; action: number; queue: s
     isReady: false,
     nextSeq: 1,
     outputBytes: 0,
+    progress: isOver ? 1 : 0,
+    pastAttempts: [],
+    retries: 0,
+    readyAtMs: null,
   };
 }

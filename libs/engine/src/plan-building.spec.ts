@@ -16,6 +16,11 @@ const header = {
   isExternal: false,
   concurrencyLimit: null,
   sealedSecrets: null,
+  priority: 0,
+  attributes: {},
+  idempotencyKey: null,
+  schedule: null,
+  heldBecause: null,
   nowMs: 0,
 };
 

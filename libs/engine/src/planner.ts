@@ -13,6 +13,8 @@ export interface TriggerInput extends SubPlanRequest {
   callerPlan?: string;
   callerAction?: number;
   concurrencyLimit?: number | null;
+  /** The caller's own word for this launch, unique among all plans: a second launch with it is the first one's plan. */
+  idempotencyKey?: string;
 }
 
 /** Makes plans: at once where the manifests say how, else when an executor has said it. */
@@ -75,6 +77,11 @@ export class Planner {
       isExternal: request.isExternal ?? false,
       concurrencyLimit: request.concurrencyLimit ?? null,
       sealedSecrets: request.sealedSecrets ?? null,
+      priority: request.priority ?? 0,
+      attributes: request.attributes ?? {},
+      idempotencyKey: request.idempotencyKey ?? null,
+      schedule: null,
+      heldBecause: null,
       nowMs: turn.nowMs,
     };
   }

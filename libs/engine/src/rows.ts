@@ -1,13 +1,15 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { ActionDeclaration, OutputChunkV1, StepErrorV1 } from '@dynflow/contracts';
+import type { ActionDeclaration, OutputChunkV1, Schedule, StepErrorV1 } from '@dynflow/contracts';
 import { FlowCursor } from './flow-cursor.js';
 import { decodeFlow, encodeFlow } from './flow.js';
 import {
   actionOf,
+  planResult,
   type Action,
   type Claim,
   type HistoryEntry,
   type OutputReference,
+  type PastAttempt,
   type Plan,
   type PlanRequest,
   type SettledSubPlans,
@@ -15,7 +17,7 @@ import {
   type StepState,
   type StoredEvent,
 } from './model.js';
-import { emptyTally, resultOf, type PlanResult, type PlanState, type StepKind, type StepStateName } from './states.js';
+import { emptyTally, type PlanResult, type PlanState, type StepKind, type StepStateName } from './states.js';
 
 /*
  * Plans as a database holds them: flat rows of JSON-friendly values. The store writes columns; what they mean stays here.
@@ -40,9 +42,17 @@ export interface PlanRow {
   callerAction: number | null;
   isExternal: boolean;
   concurrencyLimit: number | null;
+  priority: number;
+  attributes: Readonly<Record<string, string>>;
+  idempotencyKey: string | null;
+  schedule: Schedule | null;
+  heldBecause: string | null;
+  isHalted: boolean;
+  /** Why nothing of it is begun at the moment; null where its steps say it. */
+  waitingFor: string | null;
   isCancelRequested: boolean;
   sealedSecrets: string | null;
-  /** What was asked for, while the plan is in planning; null afterwards. */
+  /** What was asked for, while the plan is scheduled or in planning; null afterwards. */
   request: PlanRequest | null;
 }
 
@@ -76,6 +86,8 @@ export interface StepRow {
   executor: string | null;
   waitingFor: string | null;
   wakeAtMs: number | null;
+  progress: number;
+  retries: number;
   error: StepErrorV1 | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
@@ -96,6 +108,8 @@ export interface StepDetail {
   nextSeq?: number;
   outputBytes?: number;
   invokedAtMs?: number;
+  readyAtMs?: number;
+  pastAttempts?: readonly PastAttempt[];
 }
 
 export interface ChunkRow extends OutputChunkV1 {
@@ -119,7 +133,7 @@ export function planRow(plan: Plan): PlanRow {
     shard: plan.shard,
     label: plan.label,
     state: plan.state,
-    result: resultOf(plan.tally),
+    result: planResult(plan),
     runFlow: encodeFlow(plan.runFlow),
     finalizeFlow: encodeFlow(plan.finalizeFlow),
     phase: plan.phase,
@@ -133,6 +147,13 @@ export function planRow(plan: Plan): PlanRow {
     callerAction: plan.callerAction,
     isExternal: plan.isExternal,
     concurrencyLimit: plan.concurrencyLimit,
+    priority: plan.priority,
+    attributes: plan.attributes,
+    idempotencyKey: plan.idempotencyKey,
+    schedule: plan.schedule,
+    heldBecause: plan.heldBecause,
+    isHalted: plan.isHalted,
+    waitingFor: planWaitingFor(plan),
     isCancelRequested: plan.isCancelRequested,
     sealedSecrets: plan.sealedSecrets,
     request: plan.request,
@@ -189,6 +210,12 @@ export function stepRow(plan: Plan, step: Step): StepRow {
   if (step.invokedAtMs !== null) {
     detail.invokedAtMs = step.invokedAtMs;
   }
+  if (step.isReady && step.readyAtMs !== null) {
+    detail.readyAtMs = step.readyAtMs;
+  }
+  if (step.retries > 0) {
+    detail.pastAttempts = step.pastAttempts;
+  }
   return {
     plan: plan.id,
     id: step.id,
@@ -200,12 +227,22 @@ export function stepRow(plan: Plan, step: Step): StepRow {
     executor: state.name === 'running' ? (state.claim?.executor ?? null) : null,
     waitingFor: waitingFor(plan, step),
     wakeAtMs: state.name === 'suspended' ? state.wakeAtMs : null,
+    progress: state.name === 'success' || state.name === 'skipped' ? 1 : step.progress,
+    retries: step.retries,
     error: state.name === 'error' ? state.error : null,
     startedAtMs: step.startedAtMs,
     endedAtMs: step.endedAtMs,
     executionTimeMs: step.executionTimeMs,
     detail,
   };
+}
+
+/** What keeps a plan as a whole from going on. */
+function planWaitingFor(plan: Plan): string | null {
+  if (plan.heldBecause !== null && plan.state !== 'stopped') {
+    return `operator: ${plan.heldBecause}`;
+  }
+  return null;
 }
 
 function waitingFor(plan: Plan, step: Step): string | null {
@@ -237,6 +274,12 @@ export function planFromRows(stored: StoredPlan, declarationOf: (name: string, v
     callerAction: row.callerAction,
     isExternal: row.isExternal,
     concurrencyLimit: row.concurrencyLimit,
+    priority: row.priority,
+    attributes: row.attributes,
+    idempotencyKey: row.idempotencyKey,
+    schedule: row.schedule,
+    heldBecause: row.heldBecause,
+    isHalted: row.isHalted,
     sealedSecrets: row.sealedSecrets,
     isCancelRequested: row.isCancelRequested,
     steps,
@@ -300,6 +343,10 @@ function stepFromRow(row: StepRow): Step {
     isReady: false,
     nextSeq: detail.nextSeq ?? 1,
     outputBytes: detail.outputBytes ?? 0,
+    progress: row.progress,
+    pastAttempts: [...(detail.pastAttempts ?? [])],
+    retries: row.retries,
+    readyAtMs: detail.readyAtMs ?? null,
   };
 }
 
@@ -337,12 +384,17 @@ export function missingDeclaration(
     inputSchema: {},
     secrets: [],
     plan: { kind: 'self' },
-    queue: 'default',
     rescueStrategy: 'Pause',
     cancellable: false,
     resumable: false,
     idempotent: false,
     initialOutput: {},
+    singleton: false,
+    subscribesTo: [],
+    delay: 'plain',
+    progressWeights: { run: 1, finalize: 1 },
+    timeLimits: {},
+    limits: [],
     ...shape,
   };
 }

@@ -89,7 +89,10 @@ export function emptyTally(): StepTally {
   return { scheduling: 0, pending: 0, running: 0, success: 0, suspended: 0, skipping: 0, skipped: 0, error: 0, cancelled: 0 };
 }
 
-/** The result that the steps make, in Dynflow's order of precedence. */
+/**
+ * The result that the steps make, in Dynflow's order of precedence. A plan that was halted has a result of its own (see `planResult`):
+ * its steps say only where it was stopped.
+ */
 export function resultOf(tally: StepTally): PlanResult {
   if (tally.cancelled > 0) {
     return 'cancelled';

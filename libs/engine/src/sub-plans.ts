@@ -1,6 +1,5 @@
 import type { SubPlanCounts } from '@dynflow/contracts';
-import type { Plan, SettledSubPlans } from './model.js';
-import { resultOf } from './states.js';
+import { planResult, type Plan, type SettledSubPlans } from './model.js';
 
 /** The sub-plans that one action made and that are alive here, and how many of them may run at once. */
 interface Family {
@@ -101,7 +100,7 @@ export class SubPlans {
     this.#remove(family.isPlanning, plan.id);
     this.#remove(family.running, plan.id);
     this.#remove(family.waiting, plan.id);
-    this.#count(family, resultOf(plan.tally) === 'success' ? 'success' : 'failed', 1);
+    this.#count(family, planResult(plan) === 'success' ? 'success' : 'failed', 1);
     const started: string[] = [];
     for (const next of family.waiting) {
       if (family.limit !== null && family.running.size >= family.limit) {

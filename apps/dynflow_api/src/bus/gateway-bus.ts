@@ -9,6 +9,7 @@ import {
   StoreRequestV1,
   pluginOf,
   pluginOfSubject,
+  queuesOf,
   subjects,
   type ActionDeclaration,
   type ClaimAnswerV1,
@@ -210,7 +211,7 @@ export class GatewayBus {
       log.warn('a manifest was refused', { plugin, executor: manifest.executor, reason });
       return { type: 'manifest.answer', version: 1, accepted: false, reason };
     }
-    for (const queue of new Set(manifest.declaration.actions.map((action) => action.queue))) {
+    for (const queue of queuesOf(manifest.declaration.actions)) {
       await bus.ensureWorkQueue(workQueues.steps(plugin, queue));
     }
     await keeper.keep(manifest.declaration);
@@ -234,7 +235,7 @@ export class GatewayBus {
     try {
       await bus.ensureWorkQueue(workQueues.inbox(SHARD));
       for (const declaration of registry.declarations()) {
-        for (const queue of new Set(declaration.actions.map((action) => action.queue))) {
+        for (const queue of queuesOf(declaration.actions)) {
           if (!declaration.actions.some((action) => registry.isLocal(action.name))) {
             await bus.ensureWorkQueue(workQueues.steps(declaration.plugin, queue));
           }

@@ -31,6 +31,49 @@ export const FinalizeDeclaration = z.discriminatedUnion('kind', [
 ]);
 export type FinalizeDeclaration = z.infer<typeof FinalizeDeclaration>;
 
+/**
+ * What is done with a run step that failed, before anybody is asked: it is run again, after a pause that grows. Which failures: those of
+ * a kind in `on`; `unknown` counts only for an action that is `idempotent`, `final` is never retried. The default is Dynflow's: none.
+ */
+export const RetryPolicy = z.object({
+  /** Runs in all, the first one included. */
+  maxAttempts: z.number().int().min(1),
+  /** Pause before the second run; each further one is `factor` times as long, up to `maxBackoffMs`. */
+  backoffMs: z.number().nonnegative().default(1_000),
+  factor: z.number().min(1).default(2),
+  maxBackoffMs: z.number().nonnegative().default(300_000),
+  /** Share of the pause that is random, 0 to 1, so that many failures of one cause do not come back at once. */
+  jitter: z.number().min(0).max(1).default(0.2),
+  on: z.array(z.enum(['retryable', 'unknown'])).default(['retryable']),
+});
+export type RetryPolicy = z.infer<typeof RetryPolicy>;
+
+/** How long each phase of a run step may take, in milliseconds; absent: without limit. Who is over a limit ends in error, retryable only for `waitMs`. */
+export const TimeLimits = z.object({
+  /** From ready to claimed: an executor with a free slot has to be found by then. */
+  waitMs: z.number().positive().optional(),
+  /** From claimed to the first output or checkpoint. */
+  startMs: z.number().positive().optional(),
+  /** From the first claim to the end, waiting included. */
+  runMs: z.number().positive().optional(),
+  /** Without any output or checkpoint while it is held. */
+  silentMs: z.number().positive().optional(),
+});
+export type TimeLimits = z.infer<typeof TimeLimits>;
+
+/**
+ * A limit that the run steps of this action share with all others that have a limit of the same `name` and value: at most `concurrency`
+ * of them at once, and at most `rate.count` begun within any `rate.perMs`.
+ */
+export const LimitDeclaration = z.object({
+  name: SubjectToken,
+  /** Path in the action's input whose value tells one limit from another (`["hostname"]`); absent: one for all. */
+  by: z.array(z.string()).optional(),
+  concurrency: z.number().int().positive().optional(),
+  rate: z.object({ count: z.number().int().positive(), perMs: z.number().positive() }).optional(),
+});
+export type LimitDeclaration = z.infer<typeof LimitDeclaration>;
+
 /** Everything the gateway knows of an action; it has no code of it. */
 export const ActionDeclaration = z.object({
   /** Full name, `<plugin>.<Action>`. */
@@ -43,7 +86,8 @@ export const ActionDeclaration = z.object({
   plan: PlanDeclaration.default({ kind: 'self' }),
   run: z.boolean(),
   finalize: FinalizeDeclaration.default({ kind: 'none' }),
-  queue: SubjectToken.default('default'),
+  /** Absent: the queue of the action that planned it, if that is of the same plugin; else `default`. */
+  queue: SubjectToken.optional(),
   rescueStrategy: RescueStrategy.default('Pause'),
   /** The run reacts to a cancel event. Steps of other actions are not counted by cancel. */
   cancellable: z.boolean().default(false),
@@ -60,5 +104,21 @@ export const ActionDeclaration = z.object({
    * executor. Without it such a run step ends in error.
    */
   abandonedOutput: JsonRecord.optional(),
+  /** At most one plan with this action is under way at a time; another one fails in its planning. */
+  singleton: z.boolean().default(false),
+  /** Actions whose planning plans this one too, with the same input and after them (Dynflow's `subscribe`). */
+  subscribesTo: z.array(ActionName).default([]),
+  /** Whether an executor is asked before a plan of this action is scheduled for later: it may change the input then, or refuse. */
+  delay: z.enum(['plain', 'asked']).default('plain'),
+  /** How much the phases count in the plan's progress. */
+  progressWeights: z.object({ run: z.number().nonnegative(), finalize: z.number().nonnegative() }).default({ run: 1, finalize: 1 }),
+  retry: RetryPolicy.optional(),
+  timeLimits: TimeLimits.default({}),
+  limits: z.array(LimitDeclaration).default([]),
 });
 export type ActionDeclaration = z.infer<typeof ActionDeclaration>;
+
+/** The queues of a plugin's steps: those that its actions name, and `default` where one of them names none. */
+export function queuesOf(actions: readonly Pick<ActionDeclaration, 'queue'>[]): Set<string> {
+  return new Set(actions.map(({ queue }) => queue ?? 'default'));
+}

@@ -84,9 +84,16 @@ export const OutcomeV1 = z.discriminatedUnion('kind', [
     waitingFor: z.string(),
     wakeAfterMs: z.number().nonnegative().optional(),
     output: JsonRecord.optional(),
+    progress: z.number().min(0).max(1).optional(),
   }),
   z.object({ kind: z.literal('released'), checkpoint: Json }),
-  z.object({ kind: z.literal('checkpoint'), checkpoint: Json.optional(), output: JsonRecord.optional() }),
+  z.object({
+    kind: z.literal('checkpoint'),
+    checkpoint: Json.optional(),
+    output: JsonRecord.optional(),
+    /** How much of the step is done, 0 to 1. */
+    progress: z.number().min(0).max(1).optional(),
+  }),
 ]);
 export type OutcomeV1 = z.infer<typeof OutcomeV1>;
 

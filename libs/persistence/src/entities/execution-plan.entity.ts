@@ -26,6 +26,13 @@ export interface ExecutionPlanColumns {
   is_cancel_requested: boolean | number;
   sealed_secrets: string | null;
   request: string | null;
+  priority: number;
+  attributes: string;
+  idempotency_key: string | null;
+  schedule: string | null;
+  held_because: string | null;
+  is_halted: boolean | number;
+  waiting_for: string | null;
 }
 
 export const executionPlanEntity = (dialect: Dialect): EntitySchema<ExecutionPlanColumns> =>
@@ -60,9 +67,22 @@ export const executionPlanEntity = (dialect: Dialect): EntitySchema<ExecutionPla
       is_cancel_requested: { type: 'boolean' },
       sealed_secrets: { type: 'text', nullable: true },
       request: { type: 'text', nullable: true },
+      priority: { type: 'integer', default: 0 },
+      attributes: { type: 'text', default: '{}' },
+      idempotency_key: { type: 'text', nullable: true },
+      schedule: { type: 'text', nullable: true },
+      held_because: { type: 'text', nullable: true },
+      is_halted: { type: 'boolean', default: false },
+      waiting_for: { type: 'text', nullable: true },
     },
     indices: [
       { name: 'dynflow_execution_plans_id', columns: ['id'], unique: true },
+      {
+        name: 'dynflow_execution_plans_idempotency_key',
+        columns: ['idempotency_key'],
+        unique: true,
+        where: 'idempotency_key IS NOT NULL',
+      },
       // Lists and counts by state, and the unfinished at start.
       { name: 'dynflow_execution_plans_state', columns: ['state', 'number'] },
       // What retention may delete; a plan is entered once, when it has ended.

@@ -17,6 +17,8 @@ export interface StepColumns {
   ended_at: number | null;
   execution_time: number;
   detail: string;
+  progress: number;
+  retries: number;
 }
 
 export const stepEntity = (): EntitySchema<StepColumns> =>
@@ -39,6 +41,8 @@ export const stepEntity = (): EntitySchema<StepColumns> =>
       ended_at: { type: 'double precision', nullable: true },
       execution_time: { type: 'double precision' },
       detail: { type: 'text' },
+      progress: { type: 'double precision', default: 0 },
+      retries: { type: 'integer', default: 0 },
     },
     indices: [
       // Few steps are open at a time, and most have ended: the index stays small for ever.

@@ -22,6 +22,10 @@ export const PLAN_VIEW_COLUMNS = [
   'execution_time',
   'caller_plan',
   'caller_action',
+  'priority',
+  'attributes',
+  'schedule',
+  'waiting_for',
 ] as const satisfies (keyof ExecutionPlanColumns)[];
 
 export const ACTION_VIEW_COLUMNS = [
@@ -49,6 +53,8 @@ export const STEP_VIEW_COLUMNS = [
   'ended_at',
   'execution_time',
   'waiting_for',
+  'progress',
+  'retries',
 ] as const satisfies (keyof StepColumns)[];
 
 export const CHUNK_VIEW_COLUMNS = [
@@ -119,6 +125,11 @@ function planView(plan: PlanViewColumns): PlanView {
     history: JSON.parse(plan.history) as PlanView['history'],
     callerPlan: plan.caller_plan,
     callerAction: plan.caller_action,
+    priority: plan.priority,
+    attributes: JSON.parse(plan.attributes) as PlanView['attributes'],
+    schedule: plan.schedule === null ? null : (JSON.parse(plan.schedule) as PlanView['schedule']),
+    waitingFor: plan.waiting_for,
+    progress: 0,
     actions: [],
     steps: [],
   };
@@ -154,6 +165,8 @@ function stepView(step: StepViewColumns): StepView {
     endedAtMs: step.ended_at,
     executionTimeMs: step.execution_time,
     waitingFor: step.waiting_for,
+    progress: step.progress,
+    retries: step.retries,
   };
 }
 

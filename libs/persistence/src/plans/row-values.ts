@@ -33,6 +33,13 @@ export const PLAN_COLUMNS = [
   'is_cancel_requested',
   'sealed_secrets',
   'request',
+  'priority',
+  'attributes',
+  'idempotency_key',
+  'schedule',
+  'held_because',
+  'is_halted',
+  'waiting_for',
 ] as const;
 
 export function planValues(row: PlanRow): ColumnValue[] {
@@ -58,6 +65,13 @@ export function planValues(row: PlanRow): ColumnValue[] {
     Number(row.isCancelRequested),
     row.sealedSecrets,
     json(row.request),
+    row.priority,
+    JSON.stringify(row.attributes),
+    row.idempotencyKey,
+    json(row.schedule),
+    row.heldBecause,
+    Number(row.isHalted),
+    row.waitingFor,
   ];
 }
 
@@ -71,6 +85,10 @@ export const PLAN_CHANGES = [
   'execution_time',
   'is_cancel_requested',
   'sealed_secrets',
+  'schedule',
+  'held_because',
+  'is_halted',
+  'waiting_for',
 ] as const;
 
 export function planChangeValues(row: PlanRow): ColumnValue[] {
@@ -84,6 +102,10 @@ export function planChangeValues(row: PlanRow): ColumnValue[] {
     row.executionTimeMs,
     Number(row.isCancelRequested),
     row.sealedSecrets,
+    json(row.schedule),
+    row.heldBecause,
+    Number(row.isHalted),
+    row.waitingFor,
     row.id,
   ];
 }
@@ -158,6 +180,8 @@ export const STEP_COLUMNS = [
   'ended_at',
   'execution_time',
   'detail',
+  'progress',
+  'retries',
 ] as const;
 
 export function stepValues(row: StepRow): ColumnValue[] {
@@ -177,6 +201,8 @@ export function stepValues(row: StepRow): ColumnValue[] {
     row.endedAtMs,
     row.executionTimeMs,
     JSON.stringify(row.detail),
+    row.progress,
+    row.retries,
   ];
 }
 
@@ -191,6 +217,8 @@ export const STEP_CHANGES = [
   'ended_at',
   'execution_time',
   'detail',
+  'progress',
+  'retries',
 ] as const;
 
 export function stepChangeValues(row: StepRow): ColumnValue[] {
@@ -205,6 +233,8 @@ export function stepChangeValues(row: StepRow): ColumnValue[] {
     row.endedAtMs,
     row.executionTimeMs,
     JSON.stringify(row.detail),
+    row.progress,
+    row.retries,
     row.plan,
     row.id,
   ];

@@ -89,6 +89,8 @@ const INTEGERS = new Set([
   'step_count',
   'caller_action',
   'concurrency_limit',
+  'priority',
+  'retries',
   'version',
   'plan_step',
   'run_step',
@@ -97,7 +99,7 @@ const INTEGERS = new Set([
   'attempt',
   'seq',
 ]);
-const DOUBLES = new Set(['created_at', 'started_at', 'ended_at', 'execution_time', 'wake_at', 'timestamp']);
+const DOUBLES = new Set(['created_at', 'started_at', 'ended_at', 'execution_time', 'wake_at', 'timestamp', 'progress']);
 
 /** What the statement's failure says when a shard is somebody else's. */
 export const SHARDS_LOST = 'shards are lost';
