@@ -3,46 +3,55 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startCore, type GatewayCore } from 'dynflow_api';
+import type { JsonObject } from '@dynflow/kernel';
 import { createLog, loadGatewayConfig } from '@dynflow/platform';
-import { benchPlugin } from './bench-plugin.js';
-
-/** Where the plans are kept while they are measured. */
-export type BenchDatabase = 'sqlite-memory' | 'sqlite-file';
+import type { BenchPlace } from './scenario.js';
+import { benchParentPlugin, benchPlugin } from './bench-plugin.js';
 
 const SLOTS = 100;
 
 /** A whole gateway but for its HTTP server, with an executor inside, and a way to wait for plans. */
 export class Lab {
-  readonly #waiting = new Map<string, () => void>();
-  readonly #dir: string;
+  readonly #waiting = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
   #core: GatewayCore | undefined;
 
-  private constructor(dir: string) {
-    this.#dir = dir;
-  }
+  private constructor() {}
 
-  static async start(database: BenchDatabase): Promise<Lab> {
-    const lab = new Lab(mkdtempSync(join(tmpdir(), 'dynflow-bench-')));
-    const url = database === 'sqlite-memory' ? 'sqlite::memory:' : `sqlite:${join(lab.#dir, 'bench.sqlite')}`;
-    const env = { DYNFLOW_DATABASE_URL: url, DYNFLOW_PLUGINS: '', DYNFLOW_SLOTS: String(SLOTS), DYNFLOW_LOG_LEVEL: 'error' };
+  static async start({ databaseUrl, directory }: BenchPlace): Promise<Lab> {
+    const lab = new Lab();
+    const env = {
+      DYNFLOW_DATABASE_URL: databaseUrl,
+      DYNFLOW_SECRET_KEYS_FILE: join(directory, 'keys.json'),
+      DYNFLOW_PLUGINS: '',
+      DYNFLOW_SLOTS: String(SLOTS),
+      DYNFLOW_LOG_LEVEL: 'error',
+    };
     const { config } = await loadGatewayConfig({ env, loadPlugin: () => Promise.reject(new Error('no plugins are loaded here')) });
     lab.#core = await startCore({
       config,
-      plugins: [{ plugin: benchPlugin, settings: {} }],
+      plugins: [
+        { plugin: benchPlugin, settings: {} },
+        { plugin: benchParentPlugin, settings: {} },
+      ],
       log: createLog(config.log),
-      onRest: (plan) => {
-        lab.#waiting.get(plan.id)?.();
-        lab.#waiting.delete(plan.id);
+      onRest: ({ id, result }) => {
+        const waiting = lab.#waiting.get(id);
+        lab.#waiting.delete(id);
+        if (result === 'success') {
+          waiting?.resolve();
+        } else {
+          waiting?.reject(new Error(`the plan ${id} ended with ${result}`));
+        }
       },
     });
     return lab;
   }
 
-  /** Triggers a plan; resolved when it has come to rest. */
-  async run(action: string): Promise<void> {
+  /** Triggers a plan; resolved when it has ended, and that is committed. @throws Error if it did not end well. */
+  async run(action: string, input: JsonObject = {}): Promise<void> {
     const id = randomUUID();
-    const rested = new Promise<void>((resolve) => this.#waiting.set(id, resolve));
-    await this.#core?.service.trigger({ id, action, input: {} });
+    const rested = new Promise<void>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    await this.#core?.service.trigger({ id, action, input });
     await rested;
   }
 
@@ -60,6 +69,15 @@ export class Lab {
 
   async stop(): Promise<void> {
     await this.#core?.stop();
-    rmSync(this.#dir, { recursive: true, force: true });
+  }
+}
+
+/** Gives the work a directory of its own, which is gone afterwards. */
+export async function inDirectory<T>(work: (directory: string) => Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), 'dynflow-bench-'));
+  try {
+    return await work(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 }

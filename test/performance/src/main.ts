@@ -1,51 +1,80 @@
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
-import { tableOf } from './table.js';
-import { engineScenarios, type Measurement } from './engine-suite.js';
+import { messageOf } from '@dynflow/kernel';
+import { Command, Option } from 'commander';
+import { engineScenarios } from './engine/engine-suite.js';
+import { BENCH_DATABASES, loadAverage, type BenchDatabase, type Measurement } from './measurement.js';
+import { ScenarioRunner } from './run-scenario.js';
+import type { BenchPlace, Scenario } from './scenario.js';
+import { tablesOf } from './table.js';
 
-const suites: Record<string, Record<string, () => Promise<Measurement>>> = { engine: engineScenarios };
+interface Options {
+  readonly json?: boolean;
+  readonly database?: BenchDatabase;
+  readonly measureOn?: string;
+}
+
+const suites: Record<string, readonly Scenario[]> = { engine: engineScenarios };
 
 const program = new Command('npm run bench --')
   .description('Measures the service on this machine. Compare figures of one run; machines differ.')
   .argument('<suite>', `what to measure: ${Object.keys(suites).join(', ')}`)
+  .argument('[scenario]', 'one of its scenarios; default: all')
+  .addOption(new Option('--database <database>', 'only on this one').choices(BENCH_DATABASES))
   .option('--json', 'one JSON object a line, for programs')
-  .option('--only <scenario>', 'only scenarios whose name begins so')
-  .option('--in-this-process', 'used by the program itself: one scenario, as JSON')
-  .addHelpText('after', '\nExamples:\n  npm run bench -- engine\n  npm run bench -- engine --only latency --json');
+  .addOption(new Option('--measure-on <place>', 'used by the program itself').hideHelp())
+  .addHelpText('after', helpText());
 program.parse();
 
-const [suite = ''] = program.args;
-const options = program.opts<{ json?: boolean; only?: string; inThisProcess?: boolean }>();
-const scenarios = suites[suite] ?? program.error(`there is no suite "${suite}"; there are: ${Object.keys(suites).join(', ')}`);
-const chosen = Object.entries(scenarios).filter(([name]) => name.startsWith(options.only ?? ''));
+const [suite = '', name] = program.args;
+const options = program.opts<Options>();
+const known = suites[suite] ?? program.error(`there is no suite "${suite}"; there are: ${Object.keys(suites).join(', ')}`);
+const chosen = known.filter((scenario) => name === undefined || scenario.name === name);
 if (chosen.length === 0) {
-  program.error(`no scenario begins with "${options.only}"; there are: ${Object.keys(scenarios).join(', ')}`);
+  program.error(`there is no scenario "${name}"; there are: ${known.map((scenario) => scenario.name).join(', ')}`);
+}
+if (options.measureOn === undefined) {
+  await measureAll();
+} else {
+  process.stdout.write(JSON.stringify(await chosen[0]?.measure(JSON.parse(options.measureOn) as BenchPlace)));
 }
 
-if (options.inThisProcess === true) {
-  for (const [, measure] of chosen) {
-    process.stdout.write(`${JSON.stringify(await measure())}\n`);
-  }
-} else {
+async function measureAll(): Promise<void> {
+  const runner = new ScenarioRunner();
   const rows: Measurement[] = [];
-  for (const [name] of chosen) {
-    process.stderr.write(`measuring ${name} …\n`);
-    const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), suite, '--only', name, '--in-this-process'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    if (child.status !== 0) {
-      process.exitCode = 1;
-      continue;
-    }
-    const row = JSON.parse(child.stdout.trim()) as Measurement;
-    rows.push(row);
-    if (options.json === true) {
-      process.stdout.write(`${JSON.stringify(row)}\n`);
+  let measured = 0;
+  for (const scenario of chosen) {
+    for (const database of scenario.databases.filter((one) => (options.database ?? one) === one)) {
+      process.stderr.write(`${scenario.name} on ${database} (load average ${loadAverage()}) …\n`);
+      try {
+        const { loadAverage: load, figures } = await runner.run(suite, scenario, database);
+        measured += 1;
+        for (const { scenario: row, ...rest } of figures) {
+          const measurement: Measurement = { suite, scenario: row, database, bus: 'in-process', ...rest, loadAverage: load };
+          rows.push(measurement);
+          if (options.json === true) {
+            process.stdout.write(`${JSON.stringify(measurement)}\n`);
+          }
+        }
+      } catch (error) {
+        process.stderr.write(`${messageOf(error)}\n`);
+        process.exitCode = 1;
+      }
     }
   }
+  await runner.stop();
   if (options.json !== true) {
-    process.stdout.write(tableOf(rows));
+    process.stdout.write(tablesOf(rows));
   }
+  if (measured === 0 && process.exitCode === undefined) {
+    process.stderr.write(`none of these runs on ${options.database}\n`);
+    process.exitCode = 1;
+  }
+}
+
+function helpText(): string {
+  const lines = Object.entries(suites).flatMap(([suiteName, scenarios]) => [
+    `\nScenarios of ${suiteName}:`,
+    ...scenarios.map((scenario) => `  ${scenario.name.padEnd(12)}${scenario.summary} (${scenario.databases.join(', ')})`),
+  ]);
+  const examples = ['engine', 'engine wide', 'engine three-step --database sqlite-file', 'engine --database postgres --json'];
+  return [...lines, '\nExamples:', ...examples.map((example) => `  npm run bench -- ${example}`)].join('\n');
 }

@@ -1,13 +1,30 @@
-import type { Measurement } from './engine-suite.js';
+import type { Measurement } from './measurement.js';
 
-/** Measurements side by side for people, one a line, figures to the right; a figure that does not apply is left blank. */
-export function tableOf(rows: readonly Measurement[]): string {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))] as (keyof Measurement)[];
-  const cells = [columns as string[], ...rows.map((row) => columns.map((column) => String(row[column] ?? '')))];
-  const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
-  const lineOf = (line: string[], isHead: boolean): string =>
-    line
-      .map((cell, index) => (isHead || Number.isNaN(Number(cell)) ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0)))
-      .join('  ');
-  return cells.map((line, index) => `${lineOf(line, index === 0).trimEnd()}\n`).join('');
+/** The same in every row: it need not be a column. */
+const HIDDEN = new Set(['suite', 'bus']);
+
+/** Measurements for people: rows with the same figures side by side in one table, as Markdown, figures to the right. */
+export function tablesOf(rows: readonly Measurement[]): string {
+  const tables = new Map<string, Measurement[]>();
+  for (const row of rows) {
+    const columns = columnsOf([row]).join();
+    tables.set(columns, [...(tables.get(columns) ?? []), row]);
+  }
+  return [...tables.values()].map(tableOf).join('\n');
+}
+
+function tableOf(rows: readonly Measurement[]): string {
+  const columns = columnsOf(rows);
+  const cells = rows.map((row) => columns.map((column) => String(row[column] ?? '')));
+  const isFigure = columns.map((column) => rows.every((row) => typeof row[column] === 'number'));
+  const widths = columns.map((column, index) => Math.max(column.length, ...cells.map((line) => line[index]?.length ?? 0)));
+  const lineOf = (line: readonly string[]): string =>
+    `| ${line.map((cell, index) => cell[isFigure[index] === true ? 'padStart' : 'padEnd'](widths[index] ?? 0)).join(' | ')} |\n`;
+  const rule = widths.map((width, index) => (isFigure[index] === true ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width)));
+  return [columns, rule, ...cells].map(lineOf).join('');
+}
+
+function columnsOf(rows: readonly Measurement[]): (keyof Measurement)[] {
+  const columns = new Set(rows.flatMap((row) => Object.keys(row))) as Set<keyof Measurement>;
+  return [...columns].filter((column) => !HIDDEN.has(column));
 }
