@@ -3,6 +3,7 @@ export type { EngineOptions, RestedPlan } from './engine-parts.js';
 export type { SealedGrant } from './executor-messages.js';
 export { decodeFlow, encodeFlow, flatten } from './flow.js';
 export type { Flow } from './flow.js';
+export { InconsistentPlanError } from './inconsistent-plan.js';
 export type { HistoryEntry, OutputReference, Plan, Step } from './model.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
 export type { ActionCatalogue, Changes, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';

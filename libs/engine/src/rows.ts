@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { ActionDeclaration, OutputChunkV1, Schedule, StepErrorV1 } from '@dynflow/contracts';
 import { FlowCursor } from './flow-cursor.js';
 import { decodeFlow, encodeFlow } from './flow.js';
+import { assertConsistent } from './inconsistent-plan.js';
 import {
   actionOf,
   planResult,
@@ -256,8 +257,11 @@ function waitingFor(plan: Plan, step: Step): string | null {
 /**
  * A plan from its rows. `declarationOf` finds actions by name and version; an action that nobody declares any more gets a stand-in
  * that can be shown and never run.
+ *
+ * @throws InconsistentPlanError
  */
 export function planFromRows(stored: StoredPlan, declarationOf: (name: string, version: number) => ActionDeclaration | undefined): Plan {
+  assertConsistent(stored);
   const row = stored.plan;
   const tally = emptyTally();
   const steps = stored.steps.map(stepFromRow);
