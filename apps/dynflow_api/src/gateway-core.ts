@@ -3,7 +3,7 @@ import { InProcessBus, connectNatsBus, type MessageBus } from '@dynflow/bus';
 import { Engine, type RestedPlan } from '@dynflow/engine';
 import { startExecutor, type RunningExecutor } from '@dynflow/executor';
 import { openDatabase } from '@dynflow/persistence';
-import { RandomIds, SystemClock, type GatewayConfig, type Log } from '@dynflow/platform';
+import { RandomIds, SystemClock, natsLogin, type GatewayConfig, type Log } from '@dynflow/platform';
 import { declarationOf, type GatewayRoute, type Plugin } from '@dynflow/plugin';
 import { builtinPlugin } from './builtin-plugin.js';
 import { GatewayBus } from './bus/gateway-bus.js';
@@ -174,9 +174,9 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
 }
 
 async function openBus(config: GatewayConfig, log: Log): Promise<MessageBus> {
-  return config.natsUrl === null
+  return config.nats === null
     ? new InProcessBus()
-    : connectNatsBus({ url: config.natsUrl, user: 'gateway', name: `dynflow_api ${config.executor.id}`, log });
+    : connectNatsBus({ ...natsLogin(config.nats), user: 'gateway', name: `dynflow_api ${config.executor.id}`, log });
 }
 
 async function startExecutors({ config, plugins, log }: GatewayOptions, bus: MessageBus): Promise<RunningExecutor[]> {

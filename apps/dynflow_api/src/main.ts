@@ -2,6 +2,7 @@
 import { ConfigError, createLog, loadGatewayConfig, printConfig, settingsHelp, stopOnSignals } from '@dynflow/platform';
 import { Command } from 'commander';
 import { loadPlugin } from './load-plugin.js';
+import type { NatsConfigRequest } from './nats-config.js';
 import { VERSION } from './version.js';
 
 const CLOSING_MS = 10_000;
@@ -11,9 +12,49 @@ const program = new Command('dynflow_api')
   .version(VERSION)
   .option('--print-config', 'print every setting with its value and where it comes from, secrets hidden, and exit')
   .option('--json', 'with --print-config: as JSON')
-  .addHelpText('after', () => `\n${settingsHelp('gateway')}`);
+  .addHelpText('after', () => `\n${settingsHelp('gateway')}`)
+  .action(run);
 
-await run(program.parse().opts());
+program
+  .command('nats-config')
+  .description('write the configuration of a nats-server for this service: one login with least rights for the gateway and each plugin')
+  .option(
+    '--out <directory>',
+    'where to write nats.conf and the seeds of the logins (<user>.nk, mode 0600; kept if they are there)',
+    'nats',
+  )
+  .option('--plugins <names>', 'plugins whose executors log in, separated by commas', 'dynflow_foreman_remote_execution')
+  .option('--listen <address>', 'where the server listens', '127.0.0.1:4222')
+  .option('--store-dir <directory>', 'where the server keeps its streams', '/var/lib/nats')
+  .option('--tls-cert <file>', "PEM file with the server's certificate")
+  .option('--tls-key <file>', 'PEM file with its key')
+  .option('--tls-ca <file>', 'PEM file with authorities: clients then need a certificate, too')
+  .addHelpText(
+    'after',
+    `
+Example:
+  dynflow_api nats-config --out /etc/dynflow_api/nats --listen 0.0.0.0:4222 --tls-cert server.crt --tls-key server.key
+  nats-server -c /etc/dynflow_api/nats/nats.conf
+  DYNFLOW_NATS_URL=tls://nats.example.com:4222 DYNFLOW_NATS_NKEY_FILE=/etc/dynflow_api/nats/gateway.nk dynflow_api
+`,
+  )
+  .action(makeNatsConfig);
+
+await program.parseAsync();
+
+async function makeNatsConfig(options: Omit<NatsConfigRequest, 'plugins'> & { plugins: string }): Promise<void> {
+  try {
+    const { writeNatsConfig } = await import('./nats-config.js');
+    const { config, seeds } = await writeNatsConfig({ ...options, plugins: options.plugins.split(',').filter((name) => name !== '') });
+    const rows = [...seeds].map(([user, file]) => `  ${user.padEnd(40)} ${file}`);
+    process.stdout.write(
+      `${config} is written. Each login has its seed in a file; give it as DYNFLOW_NATS_NKEY_FILE:\n${rows.join('\n')}\n`,
+    );
+  } catch (error) {
+    process.stderr.write(`${refusal(error)}\n`);
+    process.exitCode = 1;
+  }
+}
 
 async function run(options: { printConfig?: boolean; json?: boolean }): Promise<void> {
   try {

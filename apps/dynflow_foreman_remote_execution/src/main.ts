@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { connectNatsBus } from '@dynflow/bus';
 import { startExecutor } from '@dynflow/executor';
-import { ConfigError, createLog, loadExecutorConfig, printConfig, settingsHelp, stopOnSignals } from '@dynflow/platform';
+import { ConfigError, createLog, loadExecutorConfig, natsLogin, printConfig, settingsHelp, stopOnSignals } from '@dynflow/platform';
 import { Command } from 'commander';
 import { plugin } from './plugin.js';
 
@@ -26,7 +26,7 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     const log = createLog({ ...config.log, base: { program: plugin.name } });
     notes.forEach((note) => log.warn(note));
     const { id, slots, site, drainLimitMs } = config.executor;
-    const bus = await connectNatsBus({ url: config.natsUrl, user: plugin.name, name: `${plugin.name} ${id}`, log });
+    const bus = await connectNatsBus({ ...natsLogin(config.nats), user: plugin.name, name: `${plugin.name} ${id}`, log });
     const executor = await startExecutor({ plugin, settings: plugins[0]?.settings, bus, executorId: id, slots, site, log });
     stopOnSignals({
       log,

@@ -1,4 +1,5 @@
-export type { ExecutorConfig, ExecutorSettings, GatewayConfig, LogConfig, TlsFiles } from './config/config.js';
+export type { ExecutorConfig, ExecutorSettings, GatewayConfig, LogConfig, NatsConfig, TlsFiles } from './config/config.js';
+export { natsLogin } from './config/nats-login.js';
 export type { ConfigEntry } from './config/entries.js';
 export { ConfigError, faultText } from './config/faults.js';
 export type { ConfigFault } from './config/faults.js';

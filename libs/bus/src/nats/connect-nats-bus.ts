@@ -1,5 +1,13 @@
-import { connect, errors, nkeyAuthenticator, usernamePasswordAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import {
+  connect,
+  errors,
+  nkeyAuthenticator,
+  usernamePasswordAuthenticator,
+  type NatsConnection,
+  type TlsOptions,
+} from '@nats-io/transport-node';
 import { messageOf } from '@dynflow/kernel';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusUnavailableError } from '../message-bus.js';
 import { silentLog, type BusLog } from './bus-log.js';
@@ -14,10 +22,10 @@ export interface NatsBusOptions {
   readonly user: string;
   /** Shown in the server's list of connections: which process it is. */
   readonly name: string;
-  /** Either an nkey's seed (`SU…`) or a password. */
-  readonly credentials?: { readonly nkeySeed: string } | { readonly user: string; readonly password: string };
-  /** Paths of PEM files. */
-  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string };
+  /** A file with an nkey's seed (`SU…`), or a password. Without either the login of `url` is used, if it has one. */
+  readonly credentials?: { readonly nkeyFile: string } | { readonly user: string; readonly password: string };
+  /** Paths of PEM files; any of them insists on TLS. */
+  readonly tls?: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
   /** Where queues that this bus makes are kept: `file` (default) or, for tests, `memory`. */
   readonly storage?: 'file' | 'memory';
   /** How long a reader of a queue that this bus makes may leave a message unsettled; 30,000 by default. */
@@ -102,6 +110,7 @@ async function firstConnection(options: NatsBusOptions, urls: ServerUrls, log: B
 
 async function dial(options: NatsBusOptions, urls: ServerUrls): Promise<NatsConnection> {
   const credentials = options.credentials ?? urls.login;
+  const tls = tlsOptions(options, urls);
   return connect({
     servers: [...urls.servers],
     name: options.name,
@@ -115,14 +124,27 @@ async function dial(options: NatsBusOptions, urls: ServerUrls): Promise<NatsConn
     // Credentials may be renewed on the server later; without this the second refusal would end the connection for good.
     ignoreAuthErrorAbort: true,
     noAsyncTraces: true,
-    ...(options.tls !== undefined || urls.needsTls ? { tls: options.tls ?? {} } : {}),
+    ...(tls === undefined ? {} : { tls }),
     ...(credentials === undefined ? {} : { authenticator: authenticatorOf(credentials) }),
   });
 }
 
+function tlsOptions(options: NatsBusOptions, urls: ServerUrls): TlsOptions | undefined {
+  const { ca = null, cert = null, key = null } = options.tls ?? {};
+  if (ca === null && cert === null && key === null) {
+    return urls.needsTls ? {} : undefined;
+  }
+  return {
+    ...(ca === null ? {} : { caFile: ca }),
+    ...(cert === null ? {} : { certFile: cert }),
+    ...(key === null ? {} : { keyFile: key }),
+  };
+}
+
 function authenticatorOf(credentials: NonNullable<NatsBusOptions['credentials']>): ReturnType<typeof usernamePasswordAuthenticator> {
-  return 'nkeySeed' in credentials
-    ? nkeyAuthenticator(new TextEncoder().encode(credentials.nkeySeed))
+  return 'nkeyFile' in credentials
+    ? // Read at each login, so that a key that was replaced is used without a restart.
+      nkeyAuthenticator(() => new TextEncoder().encode(readFileSync(credentials.nkeyFile, 'utf8').trim()))
     : usernamePasswordAuthenticator(credentials.user, credentials.password);
 }
 

@@ -21,6 +21,14 @@ export interface ExecutorSettings {
   drainLimitMs: number;
 }
 
+/** How to reach NATS and log in there. */
+export interface NatsConfig {
+  url: string;
+  /** A file with an nkey's seed; null: user and password are in the url, or nobody logs in. */
+  nkeyFile: string | null;
+  tls: TlsFiles;
+}
+
 export interface GatewayConfig {
   program: 'gateway';
   /** `fat`: executors inside, bus in process. `thin`: NATS between gateways and executors. */
@@ -41,7 +49,7 @@ export interface GatewayConfig {
   retentionMs: number | null;
   outputLimitBytes: number;
   /** Null in the fat shape. */
-  natsUrl: string | null;
+  nats: NatsConfig | null;
   executor: ExecutorSettings;
   /** Url without a slash at its end. */
   foreman: { url: string | null; tls: TlsFiles };
@@ -50,7 +58,7 @@ export interface GatewayConfig {
 
 export interface ExecutorConfig {
   program: 'executor';
-  natsUrl: string;
+  nats: NatsConfig;
   executor: ExecutorSettings;
   log: LogConfig;
 }
@@ -72,7 +80,7 @@ export function gatewayConfig(values: SettingValues): GatewayConfig {
     secretKeysFile: values.secretKeysFile ?? (databaseUrl.kind === 'sqlite-file' ? `${databaseUrl.path}.keys` : null),
     retentionMs: values.retention === 'forever' ? null : values.retention,
     outputLimitBytes: values.outputLimit,
-    natsUrl: values.natsUrl,
+    nats: values.natsUrl === null ? null : natsConfig(values, values.natsUrl),
     executor: executorSettings(values),
     foreman: { url: values.foremanUrl, tls: { cert: values.foremanSslCert, key: values.foremanSslKey, ca: values.foremanSslCa } },
     log: { level: values.logLevel, format: values.logFormat },
@@ -83,9 +91,17 @@ export function gatewayConfig(values: SettingValues): GatewayConfig {
 export function executorConfig(values: SettingValues, natsUrl: string): ExecutorConfig {
   return {
     program: 'executor',
-    natsUrl,
+    nats: natsConfig(values, natsUrl),
     executor: executorSettings(values),
     log: { level: values.logLevel, format: values.logFormat },
+  };
+}
+
+function natsConfig(values: SettingValues, url: string): NatsConfig {
+  return {
+    url,
+    nkeyFile: values.natsNkeyFile,
+    tls: { cert: values.natsSslCert, key: values.natsSslKey, ca: values.natsSslCa },
   };
 }
 

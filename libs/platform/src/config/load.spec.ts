@@ -80,7 +80,7 @@ describe('the configuration of a gateway', () => {
       secretKeysFile: null,
       retentionMs: 86_400_000,
       outputLimitBytes: 10_485_760,
-      natsUrl: null,
+      nats: null,
       executor: { slots: 100, site: 'default', drainLimitMs: 25_000 },
       foreman: { url: null, tls: { cert: null, key: null, ca: null } },
       log: { level: 'info', format: 'auto' },
@@ -283,7 +283,7 @@ describe('the configuration of an executor', () => {
       plugin: remoteExecution,
     });
 
-    expect(config).toMatchObject({ program: 'executor', natsUrl: 'nats://a:4222,tls://b', executor: { slots: 3 } });
+    expect(config).toMatchObject({ program: 'executor', nats: { url: 'nats://a:4222,tls://b', nkeyFile: null }, executor: { slots: 3 } });
     expect(plugins).toEqual([{ plugin: remoteExecution, settings: expect.objectContaining({ ssh_user: 'root' }) }]);
     await expect(loadExecutorConfig({ env: {}, plugin: remoteExecution })).rejects.toMatchObject({
       code: 'DYN_CONFIG_INVALID',

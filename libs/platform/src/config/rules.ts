@@ -1,4 +1,4 @@
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isLoopback } from '../net/loopback.js';
 import { checkTlsFiles, type TlsFile } from '../tls/check-files.js';
@@ -22,17 +22,22 @@ export function checkRules(program: Program, values: ReadValues, written: Readon
   });
   if (program === 'executor') {
     const isMissing = values.natsUrl === null && !written.has('natsUrl');
+    const nats = checkNats(values, written, fault);
     return {
-      faults: isMissing ? [fault('natsUrl', 'is required: an executor in a process of its own reaches its gateway through NATS')] : [],
-      notes: [],
+      faults: [
+        ...(isMissing ? [fault('natsUrl', 'is required: an executor in a process of its own reaches its gateway through NATS')] : []),
+        ...nats.faults,
+      ],
+      notes: nats.notes,
     };
   }
+  const nats = checkNats(values, written, fault);
   const server = checkServer(values, written, fault);
   const storage = checkStorage(values, written, fault);
   const foreman = checkForeman(values, written, fault);
   return {
-    faults: [...server.faults, ...storage.faults, ...foreman.faults],
-    notes: [...storage.notes, ...server.notes, ...foreman.notes],
+    faults: [...server.faults, ...storage.faults, ...nats.faults, ...foreman.faults],
+    notes: [...storage.notes, ...server.notes, ...nats.notes, ...foreman.notes],
   };
 }
 
@@ -55,6 +60,31 @@ function checkServer(values: ReadValues, written: ReadonlyMap<SettingName, Writt
         : []),
     ],
   };
+}
+
+function checkNats(values: ReadValues, written: ReadonlyMap<SettingName, Written>, fault: MakeFault): Findings {
+  const tls = checkTls({ cert: 'natsSslCert', key: 'natsSslKey', ca: 'natsSslCa' }, values, written, fault);
+  const { natsNkeyFile, natsUrl } = values;
+  const problem = natsNkeyFile === null ? null : unusableSeed(natsNkeyFile);
+  const servers = natsUrl === null ? [] : natsUrl.split(',').map((url) => new URL(url.trim()));
+  const isInClear = !written.has('natsSslCa') && servers.some(({ protocol, hostname }) => protocol !== 'tls:' && !isLoopback(hostname));
+  return {
+    faults: [...tls.faults, ...(problem === null ? [] : [fault('natsNkeyFile', problem, natsNkeyFile)])],
+    notes: [
+      ...tls.notes,
+      ...(isInClear ? ['DYNFLOW_NATS_URL is not tls:// and DYNFLOW_NATS_SSL_CA is not set: what jobs print may go to NATS in clear'] : []),
+    ],
+  };
+}
+
+/** What is wrong with a file that should hold the seed of an nkey of a user; its content is never said. */
+function unusableSeed(path: string): string | null {
+  try {
+    const seed = readFileSync(path, 'utf8').trim();
+    return /^SU[A-Z2-7]{56}$/.test(seed) ? null : 'expected a file with nothing but the seed of a user nkey: SU and 56 letters and digits';
+  } catch {
+    return 'expected a file that can be read';
+  }
 }
 
 function checkForeman(values: ReadValues, written: ReadonlyMap<SettingName, Written>, fault: MakeFault): Findings {

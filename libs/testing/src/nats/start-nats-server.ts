@@ -11,6 +11,8 @@ export interface NatsServerOptions {
   readonly syncAlways?: boolean;
   /** More lines of configuration, such as users and their permissions. */
   readonly config?: string;
+  /** A whole configuration of its own instead, as `natsServerConfig` writes it; `listen` has to be a loopback address. */
+  readonly configFile?: string;
   /** False: started only by `restart`; the port is chosen and stays free until then. */
   readonly isStarted?: boolean;
 }
@@ -42,7 +44,7 @@ export async function startNatsServer(options: NatsServerOptions = {}): Promise<
   const start = async (): Promise<void> => {
     const file = join(directory, 'nats.conf');
     await writeFile(file, configuration({ directory, port, additional, syncAlways: options.syncAlways ?? false }));
-    running = await launch(command, file);
+    running = await launch(command, options.configFile ?? file);
     port = running.port;
   };
   const end = async (signal: NodeJS.Signals): Promise<void> => {
