@@ -83,7 +83,7 @@ describe('the server with that configuration', () => {
 
     const token = await executor.reader(queue).next({ expiresMs: 10_000 });
     expect(token?.message).toBe('token');
-    await token?.ack();
+    token?.ack();
     expect(await executor.request(subjects.claim(1, ssh), {}, { timeoutMs: 10_000 })).toBe('granted');
     await executor.enqueue(subjects.inbox(1, ssh), 'outcome');
     expect((await gateway.reader(workQueues.inbox(1)).next({ expiresMs: 10_000 }))?.message).toBe('outcome');
