@@ -23,7 +23,7 @@ export interface Behaviour {
   /** Why there is no test. */
   readonly reason?: string;
   /** Nobody has worked on it yet. */
-  readonly todo?: true;
+  readonly todo?: true | undefined;
   readonly mutation?: Mutation;
 }
 

@@ -1,12 +1,13 @@
 // `npm run conformance`: writes and prints the table of conformance with Dynflow.
 // `npm run conformance -- --mutate [--count 40] [--seed 1] [--ids AR1,AR2]`: breaks behaviours and sees that their tests notice.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readCatalogue, root } from './catalogue.js';
+import { readCatalogue, root, type Behaviour } from './catalogue.js';
 import { mutate } from './mutate.js';
 import { findNamedTests, type NamedTest } from './named-tests.js';
 import { problemsOf, unmutated } from './problems.js';
+import { saveSection } from './save-section.js';
 import { renderTable, tablePath } from './table.js';
 
 /** Runs the command with these arguments; failure is told by the exit code. */
@@ -28,7 +29,7 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 async function writeTable(tests: readonly NamedTest[]): Promise<boolean> {
-  closeTodos(tests);
+  await closeTodos(tests);
   const sections = readCatalogue();
   const text = await renderTable(sections, tests);
   mkdirSync(dirname(join(root, tablePath)), { recursive: true });
@@ -44,20 +45,13 @@ async function writeTable(tests: readonly NamedTest[]): Promise<boolean> {
   return problems.length === 0;
 }
 
-/** What has got its test is not open any more. */
-function closeTodos(tests: readonly NamedTest[]): void {
+/** What has got its test, or a reason, is not open any more. */
+async function closeTodos(tests: readonly NamedTest[]): Promise<void> {
   const tested = new Set(tests.map(({ id }) => id));
-  for (const { file, ids } of readCatalogue()) {
-    const path = join(root, file);
-    const before = readFileSync(path, 'utf8');
-    let after = before;
-    for (const { id, todo } of ids) {
-      if (todo === true && tested.has(id)) {
-        after = after.replace(new RegExp(`("id": "${id}",[^}]*?), "todo": true`), '$1');
-      }
-    }
-    if (after !== before) {
-      writeFileSync(path, after);
+  for (const section of readCatalogue()) {
+    const isClosed = ({ id, todo, reason }: Behaviour): boolean => todo === true && (tested.has(id) || reason !== undefined);
+    if (section.ids.some(isClosed)) {
+      await saveSection({ ...section, ids: section.ids.map((entry) => (isClosed(entry) ? { ...entry, todo: undefined } : entry)) });
     }
   }
 }
