@@ -135,7 +135,14 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
       }
     };
 
-    flow.nest('concurrence', () => visitNodes(planned.body));
+    if (planned.subscribers.length === 0) {
+      flow.nest('concurrence', () => visitNodes(planned.body));
+    } else {
+      flow.nest('concurrence', () => {
+        flow.nest('concurrence', () => visitNodes(planned.body));
+        planned.subscribers.forEach((subscriber) => visit(subscriber, id, { plugin, queue }));
+      });
+    }
     actions[id - 1] = {
       id,
       declaration,
@@ -295,5 +302,8 @@ function newStep(options: { id: number; kind: StepKind; action: number; queue: s
     pastAttempts: [],
     retries: 0,
     readyAtMs: null,
+    runSinceMs: null,
+    overLimit: null,
+    waitsFor: null,
   };
 }

@@ -39,7 +39,7 @@ function catalogue(): ScriptedCatalogue {
 }
 
 function expand(actions: ScriptedCatalogue, name: string, input: JsonObject = {}, answers?: Map<string, PlanNode[]>): Expansion {
-  return expandPlan(name, input, (asked) => actions.declarationOf(asked), answers);
+  return expandPlan(name, input, actions, answers);
 }
 
 function plan(actions: ScriptedCatalogue, name = 'demo.Root', input: JsonObject = {}): Plan {

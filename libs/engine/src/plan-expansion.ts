@@ -1,5 +1,6 @@
 import { DynflowError, isJsonObject, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { ActionDeclaration, PlanNode } from '@dynflow/contracts';
+import type { ActionCatalogue } from './ports.js';
 
 /** Stands, while a plan is made, for an output that will exist later. It never leaves this package. */
 export class PendingOutput {
@@ -18,6 +19,8 @@ export interface PlannedAction {
   readonly planningInput: PlanningValue;
   selfInput: PlanningValue | null;
   readonly body: PlannedNode[];
+  /** Planned because they subscribe to this action: beside it, after it in planning order. */
+  subscribers: readonly PlannedAction[];
 }
 
 export type PlannedNode =
@@ -51,6 +54,15 @@ export class InvalidPlanError extends DynflowError {
 /** An action that plans itself, directly or by others, would never end; no sane plan is this deep. */
 const MAX_DEPTH = 100;
 
+const NONE: readonly PlannedAction[] = [];
+
+/** An action on the way down to the one that is being expanded. */
+interface Ancestor {
+  readonly name: string;
+  readonly isSubscriber: boolean;
+  readonly parent: Ancestor | null;
+}
+
 /** One that is not deep may still grow without end, if each action plans several. */
 const MAX_ACTIONS = 100_000;
 
@@ -64,33 +76,51 @@ export interface Expansion {
  * Turns a trigger into the whole tree of planned actions. Pure: what has to be asked of an executor is listed in `asked`, and the
  * expansion is done again with the answers.
  *
+ * An action brings its subscribers along: each once, with the input that it was planned with; they call it `trigger` in `outputOf`.
+ *
  * @throws UnknownActionError, InvalidPlanError
  */
 export function expandPlan(
   action: string,
   input: JsonObject,
-  declarationOf: (action: string) => ActionDeclaration | undefined,
+  catalogue: Pick<ActionCatalogue, 'declarationOf' | 'subscribersOf'>,
   answers: ReadonlyMap<string, PlanNode[]> = new Map(),
 ): Expansion {
   const asked: AskedPlan[] = [];
   let count = 0;
 
-  const expand = (name: string, planningInput: PlanningValue, depth: number, key: string): PlannedAction => {
-    const declaration = declarationOf(name);
+  const expand = (
+    name: string,
+    planningInput: PlanningValue,
+    depth: number,
+    key: string,
+    parent: Ancestor | null,
+    trigger: PlannedAction | null,
+  ): PlannedAction => {
+    const declaration = catalogue.declarationOf(name);
     if (declaration === undefined) {
       throw new UnknownActionError(name);
     }
     if (depth > MAX_DEPTH) {
-      throw new InvalidPlanError(`the plan of "${action}" is more than ${MAX_DEPTH} actions deep: does an action plan itself?`);
+      throw tooDeep(action, { name, isSubscriber: trigger !== null, parent });
     }
     count += 1;
     if (count > MAX_ACTIONS) {
       throw new InvalidPlanError(`the plan of "${action}" has more than ${MAX_ACTIONS} actions`);
     }
-    const planned: PlannedAction = { declaration, planningInput, selfInput: null, body: [] };
+    const planned: PlannedAction = { declaration, planningInput, selfInput: null, body: [], subscribers: NONE };
+    const ancestor: Ancestor = { name, isSubscriber: trigger !== null, parent };
     const nodes = nodesOf(declaration, planningInput, key);
     if (nodes !== null) {
-      fill(planned, nodes, planned.body, new Map([['self', planned]]), depth, key);
+      const names = new Map([['self', planned]]);
+      if (trigger !== null) {
+        names.set('trigger', trigger);
+      }
+      fill(planned, nodes, planned.body, names, depth, key, ancestor);
+    }
+    const subscribers = catalogue.subscribersOf(name);
+    if (subscribers.length > 0) {
+      planned.subscribers = subscribers.map((each) => expand(each, planningInput, depth + 1, `${key}+${each}`, ancestor, planned));
     }
     return planned;
   };
@@ -119,6 +149,7 @@ export function expandPlan(
     names: Map<string, PlannedAction>,
     depth: number,
     key: string,
+    ancestor: Ancestor,
   ): void => {
     for (const [index, node] of nodes.entries()) {
       switch (node.kind) {
@@ -130,7 +161,8 @@ export function expandPlan(
           if (node.when !== undefined && valueAt(planned.planningInput, node.when) === null) {
             break;
           }
-          const child = expand(node.action, fillIn(node.input, planned.planningInput, names), depth + 1, `${key}/${index}`);
+          const childInput = fillIn(node.input, planned.planningInput, names);
+          const child = expand(node.action, childInput, depth + 1, `${key}/${index}`, ancestor, null);
           if (node.as !== undefined) {
             names.set(node.as, child);
           }
@@ -140,7 +172,7 @@ export function expandPlan(
         case 'sequence':
         case 'concurrence': {
           const nested: PlannedNode[] = [];
-          fill(planned, node.nodes, nested, names, depth, `${key}/${index}`);
+          fill(planned, node.nodes, nested, names, depth, `${key}/${index}`, ancestor);
           into.push({ kind: node.kind, nodes: nested });
           break;
         }
@@ -148,8 +180,23 @@ export function expandPlan(
     }
   };
 
-  const root = expand(action, input, 0, '');
+  const root = expand(action, input, 0, '', null, null);
   return { root, asked };
+}
+
+/** Names those who plan each other: the way from the deepest action up to its namesake. */
+function tooDeep(action: string, deepest: Ancestor): InvalidPlanError {
+  const circle = [deepest.name];
+  let hasSubscriber = deepest.isSubscriber;
+  for (let each = deepest.parent; each !== null; each = each.parent) {
+    circle.unshift(each.name);
+    hasSubscriber ||= each.isSubscriber;
+    if (each.name === deepest.name) {
+      break;
+    }
+  }
+  const question = hasSubscriber ? 'do actions subscribe to each other in a circle?' : 'does an action plan itself?';
+  return new InvalidPlanError(`the plan of "${action}" is more than ${MAX_DEPTH} actions deep: ${question} (${circle.join(' → ')})`);
 }
 
 /** Replaces the placeholders of a template; what they bring in is taken as it is. */

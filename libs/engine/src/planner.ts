@@ -32,7 +32,7 @@ export class Planner {
     }
     const header = this.#headerOf(id, request, turn);
     try {
-      const expansion = expandPlan(request.action, request.input, (name) => this.#engine.options.catalogue.declarationOf(name));
+      const expansion = expandPlan(request.action, request.input, this.#engine.options.catalogue);
       if (expansion.asked.length > 0) {
         const plan = buildPlanInPlanning(header, { action: request.action, input: request.input });
         turn.addPlan(plan);
@@ -100,7 +100,7 @@ export class Planner {
     if (request === null || this.#engine.plans.get(plan.id) !== plan) {
       return;
     }
-    const expand = (): Expansion => expandPlan(request.action, request.input, (name) => catalogue.declarationOf(name), answers);
+    const expand = (): Expansion => expandPlan(request.action, request.input, catalogue, answers);
     try {
       let expansion = expand();
       while (expansion.asked.length > 0) {

@@ -11,7 +11,13 @@ import type {
 } from '@dynflow/contracts';
 import type { ActionRow, ChunkRow, PlanRow, StepRow, StoredPlan } from './rows.js';
 
-/** Everything that one turn of the engine changed. Each row stands in it once, as it is at the end of the turn. */
+/**
+ * Everything that one turn of the engine changed. Each row stands in it once, as it is at the end of the turn.
+ *
+ * `newActions` and `newSteps` of a plan in `newPlans` must not be there yet. A plan in `plans` that has rows among `newSteps` has got its
+ * steps now, after it was scheduled or in planning: its flows are written, and of its new actions and steps those that are stored
+ * already (its root action and plan step) are written over as a whole.
+ */
 export interface Changes {
   readonly newPlans: PlanRow[];
   readonly newActions: ActionRow[];
@@ -31,6 +37,11 @@ export interface PlanStore {
   commit(changes: Changes): void | Promise<void>;
   /** Which of these plan ids exist, in any state. */
   existing(ids: readonly string[]): Set<string> | Promise<Set<string>>;
+  /**
+   * Which of these idempotency keys are taken, by plans in any state: the key and the plan's id. A commit with a new plan whose key is
+   * taken by then, by another gateway, fails with `DYN_DUPLICATE_PLAN`: look the key up again.
+   */
+  byIdempotencyKeys(keys: readonly string[]): Map<string, string> | Promise<Map<string, string>>;
   /** All plans that are neither stopped nor paused, oldest first. */
   loadUnfinished(): StoredPlan[] | Promise<StoredPlan[]>;
   /** A plan whatever its state, or null. */
@@ -45,6 +56,8 @@ export interface ActionCatalogue {
   declarationOf(action: string, version?: number): ActionDeclaration | undefined;
   /** True for actions that run inside the gateway. */
   isLocal(action: string): boolean;
+  /** The actions, of any plugin, that are planned whenever this one is; each once, in a stable order. Asked for each action of each plan. */
+  subscribersOf(action: string): readonly string[];
 }
 
 /** Runs local actions: synchronous, pure; what it throws ends the step in error. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ManifestV1, type HeartbeatV1 } from '@dynflow/contracts';
+import { ManifestV1, PluginDeclaration, type HeartbeatV1 } from '@dynflow/contracts';
 import { ManualClock } from '@dynflow/testing';
 import { PluginRegistry } from './plugin-registry.js';
 
@@ -120,5 +120,23 @@ describe('PluginRegistry', () => {
     clock.advance(2 * MINUTE_MS);
     registry.forgetSilent(5 * MINUTE_MS);
     expect(registry.startIdOf('example', 'one')).toBeUndefined();
+  });
+});
+
+describe('subscribers', () => {
+  it('are found over all plugins, each once, also those announced later', () => {
+    const registry = new PluginRegistry(new ManualClock());
+    const declare = (plugin: string, actions: { name: string; subscribesTo?: string[] }[]): PluginDeclaration =>
+      PluginDeclaration.parse({
+        plugin,
+        pluginVersion: '1',
+        actions: actions.map((action) => ({ version: 1, inputSchema: {}, run: true, ...action, name: `${plugin}.${action.name}` })),
+      });
+    registry.addLocal(declare('a', [{ name: 'Trigger' }, { name: 'Zulu', subscribesTo: ['a.Trigger', 'a.Trigger'] }]));
+    expect(registry.subscribersOf('a.Trigger')).toEqual(['a.Zulu']);
+    registry.addStored(declare('b', [{ name: 'Audit', subscribesTo: ['a.Trigger', 'b.Other'] }]));
+    expect(registry.subscribersOf('a.Trigger')).toEqual(['a.Zulu', 'b.Audit']);
+    expect(registry.subscribersOf('b.Other')).toEqual(['b.Audit']);
+    expect(registry.subscribersOf('b.Audit')).toEqual([]);
   });
 });

@@ -28,6 +28,19 @@ export interface RegistryTuning {
 
 export const DEFAULT_REGISTRY_TUNING: RegistryTuning = { suspectAfterMs: 30_000, awayGraceMs: 15 * 60_000 };
 
+const NOBODY: readonly string[] = [];
+
+/** Who is planned with whom, each once, in the order of their names, whichever plugin came first. */
+function subscribersByTrigger(actions: Iterable<ActionDeclaration>): Map<string, string[]> {
+  const subscribers = new Map<string, string[]>();
+  for (const { name, subscribesTo } of actions) {
+    for (const trigger of new Set(subscribesTo)) {
+      subscribers.set(trigger, [...(subscribers.get(trigger) ?? []), name].toSorted());
+    }
+  }
+  return subscribers;
+}
+
 /**
  * What can be run here, and by whom. Everything that the service advertises comes from this and nothing else: manifests that executors
  * announced, declarations of plugins that are loaded into the gateway, and declarations kept from before a restart.
@@ -37,6 +50,8 @@ export class PluginRegistry implements ActionCatalogue {
   readonly #tuning: RegistryTuning;
   readonly #plugins = new Map<string, KnownPlugin>();
   readonly #actions = new Map<string, ActionDeclaration>();
+  /** By trigger; made anew when a declaration comes. */
+  #subscribers: ReadonlyMap<string, readonly string[]> = new Map();
 
   constructor(clock: Clock, tuning: RegistryTuning = DEFAULT_REGISTRY_TUNING) {
     this.#clock = clock;
@@ -128,6 +143,10 @@ export class PluginRegistry implements ActionCatalogue {
     return version === undefined || declaration?.version === version ? declaration : undefined;
   }
 
+  subscribersOf(action: string): readonly string[] {
+    return this.#subscribers.get(action) ?? NOBODY;
+  }
+
   isLocal(action: string): boolean {
     return this.#plugins.get(action.slice(0, action.indexOf('.')))?.isLocal ?? false;
   }
@@ -208,6 +227,7 @@ export class PluginRegistry implements ActionCatalogue {
     for (const action of declaration.actions) {
       this.#actions.set(action.name, action);
     }
+    this.#subscribers = subscribersByTrigger(this.#actions.values());
     if (known !== undefined) {
       known.declaration = declaration;
       return known;

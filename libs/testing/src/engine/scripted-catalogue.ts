@@ -66,6 +66,13 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
     return this.#local.has(action);
   }
 
+  subscribersOf(action: string): readonly string[] {
+    return [...this.#declarations.values()].flatMap((versions) => {
+      const newest = versions.at(-1);
+      return newest?.subscribesTo.includes(action) === true ? [newest.name] : [];
+    });
+  }
+
   run(action: string, invocation: LocalInvocation): LocalResult {
     const code = this.#local.get(action);
     if (code === undefined) {
