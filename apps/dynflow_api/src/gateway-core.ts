@@ -1,6 +1,6 @@
 import { messageOf, type JsonObject } from '@dynflow/kernel';
 import { InProcessBus, connectNatsBus, type MessageBus } from '@dynflow/bus';
-import { Engine, type RestedPlan } from '@dynflow/engine';
+import { Engine, type LocalRunner, type Outbox, type RestedPlan } from '@dynflow/engine';
 import { startExecutor, type RunningExecutor } from '@dynflow/executor';
 import { openDatabase } from '@dynflow/persistence';
 import { RandomIds, SystemClock, natsLogin, type GatewayConfig, type Log } from '@dynflow/platform';
@@ -29,6 +29,8 @@ export interface GatewayOptions {
   readonly onRest?: (plan: RestedPlan) => void;
   /** Told when another gateway has taken over the database: the process must end without writing anything more. */
   readonly onDatabaseLost?: () => void;
+  /** Stands between the core and each of its ports, which are handed over once, by name: for tests that watch or disturb what goes through. */
+  readonly wrapPort?: <Port extends object>(name: string, port: Port) => Port;
 }
 
 /** Everything of a gateway but its HTTP server. */
@@ -43,6 +45,8 @@ export interface GatewayCore {
   /** Takes no more work, lets what runs end (within the drain limit), then closes everything. */
   stop(): Promise<void>;
 }
+
+const asItIs = <Port extends object>(_name: string, port: Port): Port => port;
 
 /** A plugin whose actions need an executor: in the fat shape one of ours hosts it. */
 const isExecuted = (plugin: Plugin): boolean => (plugin.actions ?? []).length > 0;
@@ -70,14 +74,15 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   const ids = new RandomIds();
   const metrics = new GatewayMetrics();
   const secrets = new SecretBox(loadKeyRing(config.secretKeysFile));
-  const database = await openDatabase({ url: config.database.url, log: (message) => log.info(message) });
+  const wrapPort = options.wrapPort ?? asItIs;
+  const database = wrapPort('Database', await openDatabase({ url: config.database.url, log: (message) => log.info(message) }));
   closers.add(() => database.close());
   const world = ids.uuid();
   const onLost = options.onDatabaseLost ?? (() => undefined);
   const ownership = new Ownership({ leases: database.shards, owner: world, clock, log, onLost });
   await ownership.acquire();
   closers.add(() => ownership.release());
-  const bus = await openBus(config, log);
+  const bus = wrapPort('MessageBus', await openBus(config, log));
   closers.add(() => bus.close());
 
   const registry = new PluginRegistry(clock);
@@ -100,13 +105,13 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     ids,
     store: database.plans,
     catalogue: registry,
-    local,
-    outbox: {
+    local: wrapPort<LocalRunner>('LocalRunner', local),
+    outbox: wrapPort<Outbox>('Outbox', {
       publishTokens: (tokens) => dispatcher.add(tokens),
       tell: (plugin, executor, message) => gatewayBus.tell(plugin, executor, message),
       perform: (action, name, payload) => local.perform(action, name, payload),
       askPlan: (declaration, input: JsonObject) => gatewayBus.askPlan(declaration, input),
-    },
+    }),
     schedule: (turn) => void setImmediate(turn),
     world,
     outputLimitBytes: config.outputLimitBytes,

@@ -47,6 +47,11 @@ export class GatewayService implements GatewayApi {
     return { canceledSteps: told ?? 0 };
   }
 
+  /** Lets a paused plan go on: its failed steps run again. @throws NotFoundError for an unknown plan, PlanNotPausedError. */
+  resume(plan: string): Promise<void> {
+    return this.#engine.resume(plan);
+  }
+
   async sendEvent(plan: string, step: number, data: JsonValue): Promise<void> {
     const isTaken = await this.#engine.sendEvent(plan, step, data);
     if (isTaken) {
