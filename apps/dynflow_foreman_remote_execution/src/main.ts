@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { connectNatsBus } from '@dynflow/bus';
-import { startExecutor } from '@dynflow/executor';
+import { ThreadHeart, startExecutor } from '@dynflow/executor';
 import { ConfigError, createLog, loadExecutorConfig, natsLogin, printConfig, settingsHelp, stopOnSignals } from '@dynflow/platform';
 import { Command } from 'commander';
 import { plugin } from './plugin.js';
@@ -26,8 +26,9 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     const log = createLog({ ...config.log, base: { program: plugin.name } });
     notes.forEach((note) => log.warn(note));
     const { id, slots, site, drainLimitMs } = config.executor;
-    const bus = await connectNatsBus({ ...natsLogin(config.nats), user: plugin.name, name: `${plugin.name} ${id}`, log });
-    const executor = await startExecutor({ plugin, settings: plugins[0]?.settings, bus, executorId: id, slots, site, log });
+    const nats = natsLogin(config.nats);
+    const bus = await connectNatsBus({ ...nats, user: plugin.name, name: `${plugin.name} ${id}`, log });
+    const executor = await startExecutor({ plugin, settings: plugins[0]?.settings, bus, executorId: id, slots, site, log, heart: (environment) => new ThreadHeart(environment, nats) });
     stopOnSignals({
       log,
       // The executor ends its runs itself when their time is over; what is added is for closing.

@@ -52,6 +52,7 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
       this.#call<InvocationOutcome>('step', grant, new StepContext(run)),
     );
     this.#heart = heart ?? new BusHeart(environment);
+    this.#worker.onHeldChange(() => this.#heart.changed());
     this.#announcer = new Announcer(
       environment,
       () => ({ declaration: host.declaration, health: host.health }),
@@ -142,10 +143,11 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
       return;
     }
     this.#resolveAnnounced();
-    this.#heart.start(
-      () => this.#worker.heartbeat(),
-      () => this.#announcer.announce(),
-    );
+    this.#worker.heard();
+    this.#heart.start(() => this.#worker.heartbeat(), {
+      onAnswered: () => this.#worker.heard(),
+      onAnnounceWanted: () => this.#announcer.announce(),
+    });
     if (this.host.health.state === 'running' && this.#state === 'up') {
       this.#worker.resume();
     }

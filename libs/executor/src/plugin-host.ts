@@ -61,6 +61,11 @@ export class PluginHost {
     return this.#find(action)?.chunksAs !== undefined;
   }
 
+  mayRunTwice(action: string): boolean {
+    const { resumable = false, idempotent = false } = this.#find(action) ?? {};
+    return resumable || idempotent;
+  }
+
   /** Checks and starts the plugin. Never throws: what goes wrong is its health. */
   async start(): Promise<PluginHealth> {
     try {

@@ -16,6 +16,8 @@ export interface WorkerPlugin {
   readonly queues: Iterable<string>;
   readonly hasSecrets: boolean;
   mayWrite(action: string): boolean;
+  /** True if a run of it may go on, or be done again, when its owner has given it up. */
+  mayRunTwice(action: string): boolean;
 }
 
 /** Runs the plugin's code for a granted step. */
@@ -42,6 +44,9 @@ export class StepWorker {
   readonly #withSlot = new Set<HeldStep>();
   #cancelSweep: (() => void) | undefined;
   #isDraining = false;
+  /** When a gateway was last known to know what is held here. */
+  #lastHeardMs: number;
+  #isCutOff = false;
 
   constructor(
     private readonly environment: ExecutorEnvironment,
@@ -53,6 +58,7 @@ export class StepWorker {
     this.#claimer = new Claimer(environment, plugin.hasSecrets);
     this.#outbox = new Outbox(environment, this.#held, (step) => this.#releaseSlot(step));
     this.#sender = new OutputSender(environment);
+    this.#lastHeardMs = environment.clock.now();
     this.#sweepLater();
   }
 
@@ -98,6 +104,19 @@ export class StepWorker {
     };
   }
 
+  /** Calls back whenever a step comes or goes: heartbeats name what is held. */
+  onHeldChange(callback: () => void): void {
+    this.#held.onChange = callback;
+  }
+
+  /** A gateway has answered a heartbeat: it counts on what is held here. */
+  heard(): void {
+    // Also when the silence is noticed only now, because the whole process slept: the gateway has given up by now what was held here.
+    this.#checkCutOff();
+    this.#lastHeardMs = this.environment.clock.now();
+    this.#isCutOff = false;
+  }
+
   /** Takes no more tokens. */
   drain(): void {
     this.#isDraining = true;
@@ -124,10 +143,7 @@ export class StepWorker {
   /** Reports every run that has still not ended as one of unknown outcome. */
   abandonAll(): void {
     for (const step of this.#held) {
-      if (step.phase === 'running') {
-        const message = 'the executor was stopped while this ran; it may still be running';
-        void this.#end(step, { kind: 'failed', error: { errorClass: 'ExecutorStopped', message, kind: 'unknown' } }, true);
-      }
+      this.#abandon(step, 'it was stopped while this ran');
     }
   }
 
@@ -189,6 +205,7 @@ export class StepWorker {
 
   async #run(step: HeldStep, grant: GrantV1, fault: string | null): Promise<void> {
     step.phase = 'running';
+    step.action = grant.action;
     const surroundings = { environment: this.environment, store: this.store, outbox: this.#outbox, sender: this.#sender };
     const run = new StepRun(step, grant, surroundings, this.plugin.mayWrite(grant.action));
     step.deliverTo(run);
@@ -253,12 +270,42 @@ export class StepWorker {
     const { clock, tuning, log } = this.environment;
     this.#cancelSweep = clock.at(clock.now() + SWEEP_MS, () => {
       try {
+        this.#checkCutOff();
         this.#resend(clock.now() - tuning.resendMs);
       } catch (error) {
         log.error('the look for unconfirmed messages failed', { reason: messageOf(error) });
       }
       this.#sweepLater();
     });
+  }
+
+  /**
+   * No gateway has been heard for so long that they are about to give up what is held here: whatever must not run twice is ended before
+   * that, so that what they say of it then is true.
+   */
+  #checkCutOff(): void {
+    const { clock, tuning, log } = this.environment;
+    if (this.#isCutOff || clock.now() - this.#lastHeardMs <= tuning.cutOffMs) {
+      return;
+    }
+    this.#isCutOff = true;
+    const ending = [...this.#held].filter((step) => step.phase === 'running' && !this.plugin.mayRunTwice(step.action));
+    if (ending.length === 0) {
+      return;
+    }
+    log.error('no gateway has been heard for so long that it is about to give up these steps; they are ended', {
+      silentMs: clock.now() - this.#lastHeardMs,
+      steps: ending.length,
+    });
+    ending.forEach((step) => step.receive({ kind: 'cancel', force: true }));
+    clock.at(clock.now() + tuning.stopGraceMs, () => ending.forEach((step) => this.#abandon(step, 'it was cut off from every gateway')));
+  }
+
+  #abandon(step: HeldStep, why: string): void {
+    if (step.phase === 'running') {
+      const message = `the executor gave this up, because ${why}; it may still be running`;
+      void this.#end(step, { kind: 'failed', error: { errorClass: 'ExecutorStopped', message, kind: 'unknown' } }, true);
+    }
   }
 
   #releaseSlot(step: HeldStep): void {

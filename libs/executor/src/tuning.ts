@@ -37,6 +37,11 @@ export interface ExecutorTuning {
    * again to confirm what it was told last.
    */
   stopGraceMs: number;
+  /**
+   * After so long without an answer to a heartbeat, steps that must not run twice are ended here. Well below the time after which a
+   * gateway gives up a silent executor.
+   */
+  cutOffMs: number;
   /** Documents are waited for this long while no gateway answers. */
   storeTimeoutMs: number;
 }
@@ -60,5 +65,6 @@ export const DEFAULT_TUNING: ExecutorTuning = {
   claimsPerRequest: 64,
   claimKeyMs: 30_000,
   stopGraceMs: 3_000,
+  cutOffMs: 240_000,
   storeTimeoutMs: 30_000,
 };

@@ -2,29 +2,36 @@ import { messageOf } from '@dynflow/kernel';
 import { HeartbeatAnswerV1, subjects, type HeartbeatV1 } from '@dynflow/contracts';
 import type { ExecutorEnvironment } from '../executor-environment.js';
 
-/**
- * Sends heartbeats. This is the seam for a heart that beats in a thread of its own: such a one is handed the state with `update`,
- * because it cannot look into this thread while a plugin blocks it.
- */
+/** Who is told what comes of heartbeats. */
+export interface HeartListener {
+  /** A gateway has answered. */
+  onAnswered(): void;
+  /** A gateway says that it does not know this executor. */
+  onAnnounceWanted(): void;
+}
+
+/** Sends heartbeats: on the executor's own thread, or on one that a plugin cannot block. */
 export interface Heart {
-  /** Beats from now on. `onAnnounceWanted` is called when a gateway says that it does not know this executor. */
-  start(look: () => HeartbeatV1, onAnnounceWanted: () => void): void;
+  /** Beats from now on, with what `look` gives. */
+  start(look: () => HeartbeatV1, listener: HeartListener): void;
   /** The state has changed in a way that cannot wait. */
   beatNow(): void;
+  /** The state has changed: the next beat has to know of it, even if this thread is blocked from now on. */
+  changed(): void;
   stop(): void;
 }
 
 /** The heart of an executor that shares its gateway's process: it beats on the executor's own bus and thread. */
 export class BusHeart implements Heart {
   #look: (() => HeartbeatV1) | undefined;
-  #onAnnounceWanted: () => void = () => undefined;
+  #listener: HeartListener | undefined;
   #cancelTimer: (() => void) | undefined;
   #isSilent = false;
 
   constructor(private readonly environment: ExecutorEnvironment) {}
 
-  start(look: () => HeartbeatV1, onAnnounceWanted: () => void): void {
-    this.#onAnnounceWanted = onAnnounceWanted;
+  start(look: () => HeartbeatV1, listener: HeartListener): void {
+    this.#listener = listener;
     if (this.#look === undefined) {
       this.#look = look;
       this.#next();
@@ -35,6 +42,10 @@ export class BusHeart implements Heart {
     if (this.#look !== undefined) {
       void this.#beat(this.#look());
     }
+  }
+
+  changed(): void {
+    // Each beat looks by itself, and no beat comes while this thread is blocked.
   }
 
   stop(): void {
@@ -55,8 +66,12 @@ export class BusHeart implements Heart {
     try {
       const answer = await bus.request(subjects.heartbeat(plugin, executorId), heartbeat, { timeoutMs: tuning.requestTimeoutMs });
       this.#isSilent = false;
-      if (HeartbeatAnswerV1.parse(answer).announce && this.#look !== undefined) {
-        this.#onAnnounceWanted();
+      const { announce } = HeartbeatAnswerV1.parse(answer);
+      if (this.#look !== undefined) {
+        this.#listener?.onAnswered();
+        if (announce) {
+          this.#listener?.onAnnounceWanted();
+        }
       }
     } catch (error) {
       if (!this.#isSilent && this.#look !== undefined) {

@@ -23,6 +23,8 @@ export interface StepEventReceiver {
  */
 export class HeldStep {
   phase: 'claiming' | 'running' | 'ended' = 'claiming';
+  /** Known from its grant on. */
+  action = '';
   output: StepOutput | undefined;
   /** Unapplied, oldest first. */
   readonly reports: PendingReport[] = [];

@@ -4,10 +4,13 @@ import type { HeldStep } from './held-step.js';
 /** Every claim of this executor's that its owner may count on, with those who wait for changes. */
 export class HeldSteps {
   readonly #byClaim = new Map<string, HeldStep>();
+  /** Called when a step comes or goes. */
+  onChange: () => void = () => undefined;
   #watchers: { isReached: () => boolean; resolve: () => void }[] = [];
 
   add(step: HeldStep): void {
     this.#byClaim.set(step.claim, step);
+    this.onChange();
   }
 
   get(claim: string): HeldStep | undefined {
@@ -16,6 +19,7 @@ export class HeldSteps {
 
   remove(step: HeldStep): void {
     this.#byClaim.delete(step.claim);
+    this.onChange();
     this.changed();
   }
 
