@@ -73,6 +73,8 @@ export interface ActionRow {
   output: JsonObject;
   /** Copied from the declaration, so that a plan can be read without its plugin. */
   chunksAs: string | null;
+  /** How much its phases count in the plan's progress; copied as well. */
+  progressWeights: ActionDeclaration['progressWeights'];
 }
 
 export interface StepRow {
@@ -110,6 +112,9 @@ export interface StepDetail {
   outputBytes?: number;
   invokedAtMs?: number;
   readyAtMs?: number;
+  runSinceMs?: number;
+  overLimit?: string;
+  isRetry?: boolean;
   pastAttempts?: readonly PastAttempt[];
 }
 
@@ -177,6 +182,7 @@ export function actionRow(plan: Plan, action: Action): ActionRow {
     references: action.references,
     output: action.output,
     chunksAs: action.declaration.chunksAs ?? null,
+    progressWeights: action.declaration.progressWeights,
   };
 }
 
@@ -194,6 +200,9 @@ export function stepRow(plan: Plan, step: Step): StepRow {
   }
   if (state.name === 'suspended' && state.isDue) {
     detail.isDue = true;
+  }
+  if (state.name === 'suspended' && state.isRetry === true) {
+    detail.isRetry = true;
   }
   if (state.name === 'error' && state.isRetrying) {
     detail.isRetrying = true;
@@ -214,7 +223,13 @@ export function stepRow(plan: Plan, step: Step): StepRow {
   if (step.isReady && step.readyAtMs !== null) {
     detail.readyAtMs = step.readyAtMs;
   }
-  if (step.retries > 0) {
+  if (step.runSinceMs !== null && step.endedAtMs === null && actionOf(plan, step.action).declaration.timeLimits.runMs !== undefined) {
+    detail.runSinceMs = step.runSinceMs;
+  }
+  if (step.overLimit !== null) {
+    detail.overLimit = step.overLimit;
+  }
+  if (step.pastAttempts.length > 0) {
     detail.pastAttempts = step.pastAttempts;
   }
   return {
@@ -247,6 +262,9 @@ function planWaitingFor(plan: Plan): string | null {
 }
 
 function waitingFor(plan: Plan, step: Step): string | null {
+  if (step.waitsFor !== null) {
+    return step.waitsFor;
+  }
   if (step.isReady) {
     const { name } = actionOf(plan, step.action).declaration;
     return `an executor of ${name.slice(0, name.indexOf('.'))} with a free slot`;
@@ -351,6 +369,9 @@ function stepFromRow(row: StepRow): Step {
     pastAttempts: [...(detail.pastAttempts ?? [])],
     retries: row.retries,
     readyAtMs: detail.readyAtMs ?? null,
+    runSinceMs: detail.runSinceMs ?? null,
+    overLimit: detail.overLimit ?? null,
+    waitsFor: null,
   };
 }
 
@@ -359,7 +380,13 @@ function stateFromRow(row: StepRow): StepState {
     case 'running':
       return { name: 'running', claim: row.detail.claim ?? null };
     case 'suspended':
-      return { name: 'suspended', waitingFor: row.waitingFor ?? 'an event', isDue: row.detail.isDue ?? false, wakeAtMs: row.wakeAtMs };
+      return {
+        name: 'suspended',
+        waitingFor: row.waitingFor ?? 'an event',
+        isDue: row.detail.isDue ?? false,
+        wakeAtMs: row.wakeAtMs,
+        ...(row.detail.isRetry === true ? { isRetry: true } : {}),
+      };
     case 'error':
       return {
         name: 'error',

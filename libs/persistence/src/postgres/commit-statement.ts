@@ -23,7 +23,8 @@ import type { HeldShard } from '../tables/shard-store.js';
 
 /*
  * A turn's commit is one statement: one message to the server and one answer, and a transaction by itself. It has a part for each kind
- * of change, all of them each time, so that it is planned once; a part takes its rows as one array a column.
+ * of change that the turn made, and a part takes its rows as one array a column: so there are few such statements, however many rows
+ * they write, and each is planned once.
  */
 
 /** A column's values, one a row. */
@@ -104,19 +105,36 @@ const DOUBLES = new Set(['created_at', 'started_at', 'ended_at', 'execution_time
 /** What the statement's failure says when a shard is somebody else's. */
 export const SHARDS_LOST = 'shards are lost';
 
-export const COMMIT_STATEMENT = statement();
+/** A prepared statement, by a name that means this text and no other, with its parameters. */
+export interface CommitQuery {
+  readonly name: string;
+  readonly text: string;
+  readonly values: ColumnArray[];
+}
 
-/** The parameters of `COMMIT_STATEMENT`. `held` are the shards that must still be the committer's. */
-export function commitParameters(changes: Changes, held: readonly HeldShard[]): ColumnArray[] {
-  const shards = [held.map(({ id }) => id), held.map(({ epoch }) => epoch), held.map(({ owner }) => owner)];
-  const rows = PARTS.flatMap((part) => {
-    const columns: ColumnArray[] = part.columns.map(() => []);
-    for (const row of part.valuesOf(changes)) {
-      row.forEach((value, index) => columns[index]?.push(storable(value)));
+/** The texts that were needed so far, by the parts that they have. */
+const texts = new Map<string, string>();
+
+/** The statement that writes these changes. `held` are the shards that must still be the committer's. */
+export function commitQuery(changes: Changes, held: readonly HeldShard[]): CommitQuery {
+  const parts: Part[] = [];
+  const values: ColumnArray[] = [];
+  for (const part of PARTS) {
+    const rows = part.valuesOf(changes);
+    if (rows.length > 0) {
+      parts.push(part);
+      part.columns.forEach((_, index) => values.push(rows.map((row) => storable(row[index] ?? null))));
     }
-    return columns;
-  });
-  return [...rows, ...shards];
+  }
+  const name = `dynflow-commit-${PARTS.map((part) => (parts.includes(part) ? '1' : '0')).join('')}`;
+  const text = texts.get(name) ?? statement(parts);
+  texts.set(name, text);
+  values.push(
+    held.map(({ id }) => id),
+    held.map(({ epoch }) => epoch),
+    held.map(({ owner }) => owner),
+  );
+  return { name, text, values };
 }
 
 /** PostgreSQL's text holds no NUL. Text that must be exact is stored as JSON, where it is escaped; what is left are words for people. */
@@ -129,11 +147,11 @@ function splitPlans({ plans, newSteps }: Changes): { planned: Changes['plans']; 
   return { planned: plans.filter(({ id }) => withSteps.has(id)), changed: plans.filter(({ id }) => !withSteps.has(id)) };
 }
 
-function statement(): string {
+function statement(present: readonly Part[]): string {
   let parameters = 0;
   const parts: string[] = [];
-  const misses: string[] = [];
-  for (const { name, table, columns, key } of PARTS) {
+  const misses = ['0'];
+  for (const { name, table, columns, key } of present) {
     const first = parameters + 1;
     const given = columns.map((column) => `$${(parameters += 1)}::${typeOf(table, column)}[]`).join(', ');
     const list = columns.join(', ');

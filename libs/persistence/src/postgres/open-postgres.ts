@@ -7,6 +7,7 @@ import { DocumentStore } from '../tables/document-store.js';
 import { ManifestStore } from '../tables/manifest-store.js';
 import { purgeFinished } from '../tables/purge.js';
 import { ShardStore } from '../tables/shard-store.js';
+import { commitPool } from './commit-pool.js';
 import { postgresFailure } from './postgres-errors.js';
 import { PostgresPlanReader } from './postgres-plan-reader.js';
 import { PostgresPlanStore } from './postgres-plan-store.js';
@@ -15,8 +16,10 @@ import { postgresSql } from './postgres-sql.js';
 /** A server that is away is reported, not waited for. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Commits go one after the other; the rest are readers. */
-const CONNECTIONS = 10;
+/** For all but commits, which have one of their own. */
+const CONNECTIONS = 9;
+
+const APPLICATION = 'dynflow_api';
 
 /** Names our lock among the advisory locks of the database. */
 const MIGRATION_LOCK = 'dynflow_migrations';
@@ -24,13 +27,15 @@ const MIGRATION_LOCK = 'dynflow_migrations';
 export interface PostgresConnection {
   readonly source: DataSource;
   readonly pool: pg.Pool;
+  /** For commits, and for nothing else. */
+  readonly commits: pg.Pool;
   close(): Promise<void>;
 }
 
 /** Opens a PostgreSQL database. See `openDatabase`. */
 export async function openPostgres(url: string, log: (message: string) => void): Promise<Database> {
   const connection = await connectPostgres(url, log);
-  const { source, pool } = connection;
+  const { source, pool, commits } = connection;
   const sql = postgresSql(pool);
   const shards = new ShardStore(sql, { isShared: true });
   return {
@@ -38,7 +43,7 @@ export async function openPostgres(url: string, log: (message: string) => void):
     kind: 'postgres',
     isDurable: true,
     isShared: true,
-    plans: new PostgresPlanStore(pool, () => shards.held),
+    plans: new PostgresPlanStore(pool, commits, () => shards.held),
     reader: new PostgresPlanReader(pool, source),
     documents: new DocumentStore(sql),
     manifests: new ManifestStore(sql),
@@ -51,17 +56,18 @@ export async function openPostgres(url: string, log: (message: string) => void):
 
 /** The connections, the tables up to date. */
 export async function connectPostgres(url: string, log: (message: string) => void): Promise<PostgresConnection> {
+  // A pool replaces a connection that breaks while nobody uses it.
+  const onBroken = (error: unknown): void => log(`a connection to the database broke: ${postgresFailure(error).message}`);
   const source = new DataSource({
     type: 'postgres',
     driver: pg,
     url,
-    applicationName: 'dynflow_api',
+    applicationName: APPLICATION,
     connectTimeoutMS: CONNECT_TIMEOUT_MS,
     poolSize: CONNECTIONS,
     extra: { keepAlive: true },
     installExtensions: false,
-    // The pool replaces a connection that breaks while nobody uses it.
-    poolErrorHandler: (error: unknown) => log(`a connection to the database broke: ${postgresFailure(error).message}`),
+    poolErrorHandler: onBroken,
     entities: entities('postgres'),
     migrations,
     migrationsTableName: MIGRATIONS_TABLE,
@@ -72,12 +78,17 @@ export async function connectPostgres(url: string, log: (message: string) => voi
     await source.initialize();
     const pool = poolOf(source);
     await migrate(source, pool, (names) => log(`${nameOf(url)}: ran ${names}`));
+    const commits = commitPool(
+      { connectionString: url, application_name: APPLICATION, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, keepAlive: true },
+      onBroken,
+    );
     return {
       source,
       pool,
+      commits,
       close: async () => {
         if (source.isInitialized) {
-          await source.destroy();
+          await Promise.all([source.destroy(), commits.end()]);
         }
       },
     };

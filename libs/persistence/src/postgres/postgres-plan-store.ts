@@ -1,13 +1,13 @@
 import type { OutputChunkV1 } from '@dynflow/contracts';
 import type { Changes, PlanStore, StoredPlan } from '@dynflow/engine';
-import type { Pool, QueryConfig } from 'pg';
+import type { Pool } from 'pg';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
 import type { ColumnValue } from '../plans/row-values.js';
 import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
-import { COMMIT_STATEMENT, commitParameters, storable } from './commit-statement.js';
+import { commitQuery, storable } from './commit-statement.js';
 import { commitFailure, postgresFailure } from './postgres-errors.js';
 import type { HeldShard } from '../tables/shard-store.js';
 import { snapshot } from './snapshot.js';
@@ -23,24 +23,21 @@ const COMMIT_TIMEOUT_MS = 60_000;
  */
 export class PostgresPlanStore implements PlanStore {
   readonly #pool: Pool;
+  readonly #commits: Pool;
   readonly #held: () => readonly HeldShard[];
 
-  /** `held` names the shards that must still be ours at each commit. */
-  constructor(pool: Pool, held: () => readonly HeldShard[]) {
+  /** `commits` is the pool that commits go through; `held` names the shards that must still be ours at each of them. */
+  constructor(pool: Pool, commits: Pool, held: () => readonly HeldShard[]) {
     this.#pool = pool;
+    this.#commits = commits;
     this.#held = held;
   }
 
   async commit(changes: Changes): Promise<void> {
-    // The types of pg do not know its limit for one query.
-    const query: QueryConfig & { query_timeout: number } = {
-      name: 'dynflow-commit',
-      text: COMMIT_STATEMENT,
-      values: commitParameters(changes, this.#held()),
-      query_timeout: COMMIT_TIMEOUT_MS,
-    };
     try {
-      await this.#pool.query(query);
+      // The types of pg do not know its limit for one query.
+      const query = { ...commitQuery(changes, this.#held()), query_timeout: COMMIT_TIMEOUT_MS };
+      await this.#commits.query(query);
     } catch (error) {
       throw commitFailure(error, changes.newPlans);
     }
