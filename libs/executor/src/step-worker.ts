@@ -117,10 +117,13 @@ export class StepWorker {
     this.#isCutOff = false;
   }
 
-  /** Takes no more tokens. */
+  /** Takes no more tokens; what runs is told, so that it can be handed on. */
   drain(): void {
     this.#isDraining = true;
     this.#tokens.pause();
+    for (const step of this.#held) {
+      step.drain();
+    }
   }
 
   /** Resolved when every run has ended and the bus has its outcome. */
@@ -209,6 +212,9 @@ export class StepWorker {
     const surroundings = { environment: this.environment, store: this.store, outbox: this.#outbox, sender: this.#sender };
     const run = new StepRun(step, grant, surroundings, this.plugin.mayWrite(grant.action));
     step.deliverTo(run);
+    if (this.#isDraining) {
+      run.drain();
+    }
     const outcome: InvocationOutcome =
       fault === null
         ? await this.invoke(grant, run).catch(failureOf)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { definePlugin } from '@dynflow/plugin';
+import { definePlugin, release } from '@dynflow/plugin';
 import { z } from 'zod';
 import { Gate, ManualClock, turns } from './spec-support/manual-clock.js';
 import { startSpecExecutor } from './spec-support/spec-executor.js';
@@ -129,5 +129,52 @@ describe('an executor that is told to stop', () => {
     const second = executor.stop({ limitMs: 0 });
     await clock.advanceUntil(() => owner.reports.length === 1);
     await Promise.all([first, second]);
+  });
+});
+
+describe('a resumable run while its executor drains', () => {
+  it('is handed on with its checkpoint; what is not resumable is waited for', async () => {
+    const gate = new Gate();
+    const plugin = definePlugin({
+      name: 'spec_plugin',
+      version: '1.0.0',
+      settings: { section: 'spec', schema: z.object({}) },
+      actions: [
+        {
+          name: 'Wait',
+          input: z.object({ resumable: z.boolean() }),
+          resumable: true,
+          run: async ({ input, draining }) => {
+            if (input.resumable) {
+              await new Promise((resolve) => {
+                draining.addEventListener('abort', resolve);
+              });
+              return release({ offset: 7 });
+            }
+            await gate.passed;
+            return {};
+          },
+        },
+      ],
+    });
+    const { owner, executor } = await startSpecExecutor({ name: 'Wait' }, { plugin });
+    owner.grants.set('handed on', { input: { resumable: true } });
+    owner.grants.set('waited for', { input: { resumable: false } });
+    await owner.token('handed on');
+    await owner.token('waited for');
+    await owner.until(() => owner.claimRequests.flatMap(({ claims }) => claims).length === 2);
+    await turns();
+    const stopped = executor.stop();
+    await owner.until(() => owner.reports.length === 1);
+    expect(owner.reports[0]).toMatchObject({ plan: 'handed on', outcome: { kind: 'released', checkpoint: { offset: 7 } } });
+    gate.open();
+    await stopped;
+    expect(owner.reports[1]).toMatchObject({ plan: 'waited for', outcome: { kind: 'done' } });
+  });
+
+  it('of an action that is not resumable is refused: nobody could go on with it', async () => {
+    const { owner } = await startSpecExecutor({ name: 'Wrong', run: async () => Promise.resolve(release({})) });
+    await owner.run('p1');
+    expect(owner.reports[0]?.outcome).toMatchObject({ kind: 'failed', error: { code: 'DYN_CANNOT_RELEASE', kind: 'unknown' } });
   });
 });

@@ -55,6 +55,16 @@ export function suspend(options: { checkpoint: JsonValue; waitingFor: string; wa
   return new Suspension(options);
 }
 
+/** Returned by `run` when its executor drains: another one goes on with the checkpoint, at once. Only of `resumable` actions. */
+export class Release {
+  constructor(readonly checkpoint: JsonValue) {}
+}
+
+/** Hands the step on: `if (context.draining.aborted) return release({ jobId, offset })`. See {@link RunContext.draining}. */
+export function release(checkpoint: JsonValue): Release {
+  return new Release(checkpoint);
+}
+
 /** What `run` and `finalize` get. */
 export interface RunContext<Input = JsonObject, Services = unknown> {
   readonly plan: string;
@@ -69,6 +79,11 @@ export interface RunContext<Input = JsonObject, Services = unknown> {
   readonly checkpoint: JsonValue | undefined;
   /** Aborted with {@link CancelRequested} when the step is to be cancelled; `run` then ends as it sees fit. */
   readonly signal: AbortSignal;
+  /**
+   * Aborted when this executor is to stop. A run of a `resumable` action then returns {@link release}, and is gone on with elsewhere;
+   * any other simply goes on: it is waited for.
+   */
+  readonly draining: AbortSignal;
   /** What the plugin's `start` returned. */
   readonly services: Services;
   readonly store: DocumentStore;
@@ -106,7 +121,7 @@ export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services
   secrets?: string[];
   /** Default: `[planSelf()]`. Data, or a pure function of the input that an executor is asked for. */
   plan?: PlanNode[] | PlanMethod<z.output<Schema>>;
-  run?: (context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject | Suspension>;
+  run?: (context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject | Suspension | Release>;
   /** A function that an executor runs after all run steps, or {@link failUnless}, which needs no executor. Must be idempotent. */
   finalize?: ((context: RunContext<z.output<Schema>, Services>) => Promise<JsonObject>) | FinalizeDeclaration;
   queue?: string;

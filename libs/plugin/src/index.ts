@@ -1,4 +1,4 @@
-export { CancelRequested, StepFailure, Suspension, defineAction, failUnless, suspend } from './action.js';
+export { CancelRequested, Release, StepFailure, Suspension, defineAction, failUnless, release, suspend } from './action.js';
 export type { ActionDefinition, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
 export type { ActionView, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 export type {

@@ -14,6 +14,7 @@ export interface PendingReport {
 /** Who hears the events of a step. */
 export interface StepEventReceiver {
   receive(event: StepEventV1['event']): void;
+  drain(): void;
 }
 
 /**
@@ -50,6 +51,11 @@ export class HeldStep {
     } else {
       this.#receiver.receive(event);
     }
+  }
+
+  /** Its executor is to stop. */
+  drain(): void {
+    this.#receiver?.drain();
   }
 
   /** From now on events go there, the early ones first. */

@@ -22,6 +22,7 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
   services: unknown;
   readonly #stepOutput: StepOutput;
   readonly #cancel = new CancelSwitch();
+  readonly #draining = new AbortController();
   #log: PluginLog | undefined;
   #onEvent: ((data: JsonValue) => void) | undefined;
   #earlyEvents: JsonValue[];
@@ -67,6 +68,10 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
 
   get signal(): AbortSignal {
     return this.#cancel.signal;
+  }
+
+  get draining(): AbortSignal {
+    return this.#draining.signal;
   }
 
   get log(): PluginLog {
@@ -135,6 +140,11 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
     } catch (error) {
       this.log.error('the event handler of the step failed', { reason: String(error) });
     }
+  }
+
+  /** The executor is to stop. */
+  drain(): void {
+    this.#draining.abort();
   }
 
   /** The code has returned: whatever it still does with this context is too late. */

@@ -1,11 +1,11 @@
 import { DynflowError, messageOf, type JsonObject } from '@dynflow/kernel';
 import type { OutcomeV1, StepErrorV1 } from '@dynflow/contracts';
 import type { z } from 'zod';
-import { StepFailure, Suspension, type ActionDefinition, type RunContext } from '../action.js';
+import { Release, StepFailure, Suspension, type ActionDefinition, type RunContext } from '../action.js';
 import { jsonFaultOf } from './json-fault.js';
 
 /** How an invocation of `run` or `finalize` ended. */
-export type InvocationOutcome = Extract<OutcomeV1, { kind: 'done' | 'failed' | 'suspended' }>;
+export type InvocationOutcome = Extract<OutcomeV1, { kind: 'done' | 'failed' | 'suspended' | 'released' }>;
 
 /** The input as the action's schema gives it back, or the outcome of a step whose input does not fit. */
 export type ParsedInput = { ok: true; input: unknown } | { ok: false; outcome: InvocationOutcome };
@@ -38,6 +38,9 @@ export async function invokeAction(
   }
   try {
     const returned: unknown = await code(context);
+    if (returned instanceof Release) {
+      return released(action, returned);
+    }
     return returned instanceof Suspension ? suspended(returned) : done(action, phase, returned);
   } catch (error) {
     return failureOf(error);
@@ -72,6 +75,15 @@ function done(action: ActionDefinition, phase: string, returned: unknown): Invoc
 function suspended({ options }: Suspension): InvocationOutcome {
   const fault = jsonFaultOf(options);
   return fault === null ? { kind: 'suspended', ...options } : notJson('the suspension', fault);
+}
+
+function released(action: ActionDefinition, { checkpoint }: Release): InvocationOutcome {
+  if (action.resumable !== true) {
+    const message = `${action.name} released its step, but is not declared resumable: no other executor may go on with it`;
+    return failed({ errorClass: 'CannotRelease', code: 'DYN_CANNOT_RELEASE', message, kind: 'unknown' });
+  }
+  const fault = jsonFaultOf(checkpoint);
+  return fault === null ? { kind: 'released', checkpoint } : notJson('the checkpoint', fault);
 }
 
 function notJson(what: string, fault: string): InvocationOutcome {

@@ -31,7 +31,7 @@ export interface WrittenChunk {
 
 /** What a run did. */
 export interface ActionRunResult {
-  /** `done`, `failed` or `suspended`: what the gateway would be told. */
+  /** `done`, `failed`, `suspended` or `released`: what the gateway would be told. */
   outcome: InvocationOutcome;
   /** The action's output in the end: what was there, updates and outcome merged. */
   output: JsonObject;
@@ -46,6 +46,8 @@ export interface StartedAction {
   readonly result: Promise<ActionRunResult>;
   /** Cancels it, as somebody in Foreman would. May be called again. */
   cancel(options?: { force?: boolean }): void;
+  /** Tells it that its executor is to stop. */
+  drain(): void;
   /** Sends it an event, as `POST /tasks/:id/update` does. */
   sendEvent(data: JsonValue): void;
   /**
@@ -77,6 +79,7 @@ export function startAction(plugin: Plugin, actionName: string, options: ActionR
   return {
     result,
     cancel: ({ force = false } = {}) => context.switch.cancel(force),
+    drain: () => context.drain(),
     sendEvent: (data) => context.sendEvent(data),
     waitForText: async (text) => context.waitForText(text),
   };
@@ -100,7 +103,7 @@ async function run(plugin: Plugin, action: ActionDefinition, context: KitContext
   const { chunks, updates } = context;
   return {
     outcome,
-    output: { ...context.merged, ...outcome.output },
+    output: { ...context.merged, ...('output' in outcome ? outcome.output : {}) },
     chunks,
     text: (kind = 'stdout') => joined(chunks.filter((chunk) => chunk.kind === kind)),
     updates,
@@ -116,6 +119,7 @@ class KitContext implements RunContext<unknown> {
   readonly store: DocumentStore;
   readonly log = silentLog;
   readonly switch = new CancelSwitch();
+  readonly #drain = new AbortController();
   readonly chunks: WrittenChunk[] = [];
   readonly updates: { output?: JsonObject; checkpoint?: JsonValue }[] = [];
   input: unknown;
@@ -135,6 +139,14 @@ class KitContext implements RunContext<unknown> {
     this.merged = { ...this.output };
     this.checkpoint = options.checkpoint;
     this.store = options.store ?? new MemoryDocumentStore();
+  }
+
+  get draining(): AbortSignal {
+    return this.#drain.signal;
+  }
+
+  drain(): void {
+    this.#drain.abort();
   }
 
   get signal(): AbortSignal {
