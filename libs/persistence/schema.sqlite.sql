@@ -12,6 +12,7 @@ CREATE TABLE "dynflow_actions" (
   "output_references" text NOT NULL,
   "output" text NOT NULL,
   "chunks_as" text,
+  "progress_weights" text,
   CONSTRAINT "dynflow_actions_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE,
   PRIMARY KEY ("plan_id", "id"));
 
@@ -65,9 +66,19 @@ CREATE UNIQUE INDEX "dynflow_execution_plans_id" ON "dynflow_execution_plans" ("
 
 CREATE UNIQUE INDEX "dynflow_execution_plans_idempotency_key" ON "dynflow_execution_plans" ("idempotency_key") WHERE idempotency_key IS NOT NULL;
 
+CREATE INDEX "dynflow_execution_plans_label" ON "dynflow_execution_plans" ("label", "number");
+
+CREATE INDEX "dynflow_execution_plans_label_started_at" ON "dynflow_execution_plans" ("label", "started_at", "number");
+
+CREATE INDEX "dynflow_execution_plans_result" ON "dynflow_execution_plans" ("result", "number") WHERE result <> 'pending';
+
+CREATE INDEX "dynflow_execution_plans_result_started_at" ON "dynflow_execution_plans" ("result", "started_at", "number") WHERE result <> 'pending';
+
 CREATE INDEX "dynflow_execution_plans_started_at" ON "dynflow_execution_plans" ("started_at");
 
 CREATE INDEX "dynflow_execution_plans_state" ON "dynflow_execution_plans" ("state", "number");
+
+CREATE INDEX "dynflow_execution_plans_state_started_at" ON "dynflow_execution_plans" ("state", "started_at", "number", "result");
 
 CREATE TABLE "dynflow_manifests" (
   "plugin" text NOT NULL,
@@ -93,6 +104,23 @@ CREATE TABLE "dynflow_output_chunks" (
   CONSTRAINT "dynflow_output_chunks_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE);
 
 CREATE INDEX "dynflow_output_chunks_action" ON "dynflow_output_chunks" ("plan_id", "action_id");
+
+CREATE TABLE "dynflow_plan_attributes" (
+  "plan_number" integer NOT NULL,
+  "name" text NOT NULL,
+  "value" text NOT NULL,
+  CONSTRAINT "dynflow_plan_attributes_plan" FOREIGN KEY ("plan_number") REFERENCES "dynflow_execution_plans" ("number") ON DELETE CASCADE,
+  PRIMARY KEY ("plan_number", "name"));
+
+CREATE INDEX "dynflow_plan_attributes_value" ON "dynflow_plan_attributes" ("name", "value", "plan_number");
+
+CREATE TABLE "dynflow_plan_dependencies" (
+  "plan_id" text NOT NULL,
+  "after_id" text NOT NULL,
+  CONSTRAINT "dynflow_plan_dependencies_plan" FOREIGN KEY ("plan_id") REFERENCES "dynflow_execution_plans" ("id") ON DELETE CASCADE,
+  PRIMARY KEY ("plan_id", "after_id"));
+
+CREATE INDEX "dynflow_plan_dependencies_after" ON "dynflow_plan_dependencies" ("after_id");
 
 CREATE TABLE "dynflow_shards" (
   "id" integer PRIMARY KEY NOT NULL,

@@ -1,9 +1,9 @@
 import { DynflowError, UnavailableError, messageOf } from '@dynflow/kernel';
 
-/** Thrown by a commit that would make a plan whose id is there already. Nothing of that commit was written. */
+/** Thrown by a commit that would make a plan whose id, or whose idempotency key, is there already. Nothing of that commit was written. */
 export class DuplicatePlanError extends DynflowError {
   constructor(plan: string, cause: unknown) {
-    super('DYN_DUPLICATE_PLAN', `a plan with the id ${plan} exists already`, { cause, context: { plan } });
+    super('DYN_DUPLICATE_PLAN', `a plan with the id ${plan}, or with its idempotency key, exists already`, { cause, context: { plan } });
   }
 }
 

@@ -15,6 +15,8 @@ export interface ActionColumns {
   output_references: string;
   output: string;
   chunks_as: string | null;
+  /** JSON; null: 1 for each phase. */
+  progress_weights: string | null;
 }
 
 export const actionEntity = (): EntitySchema<ActionColumns> =>
@@ -35,6 +37,7 @@ export const actionEntity = (): EntitySchema<ActionColumns> =>
       output_references: { type: 'text' },
       output: { type: 'text' },
       chunks_as: { type: 'text', nullable: true },
+      progress_weights: { type: 'text', nullable: true },
     },
     foreignKeys: [
       {

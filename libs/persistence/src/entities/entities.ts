@@ -5,6 +5,8 @@ import { documentEntity } from './document.entity.js';
 import { executionPlanEntity } from './execution-plan.entity.js';
 import { manifestEntity } from './manifest.entity.js';
 import { outputChunkEntity } from './output-chunk.entity.js';
+import { planAttributeEntity } from './plan-attribute.entity.js';
+import { planDependencyEntity } from './plan-dependency.entity.js';
 import { shardEntity } from './shard.entity.js';
 import { stepEntity } from './step.entity.js';
 
@@ -15,6 +17,8 @@ export function entities(dialect: Dialect): EntitySchema[] {
     actionEntity(),
     stepEntity(),
     outputChunkEntity(dialect),
+    planAttributeEntity(dialect),
+    planDependencyEntity(),
     documentEntity(),
     manifestEntity(),
     shardEntity(),

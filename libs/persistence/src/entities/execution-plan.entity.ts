@@ -85,6 +85,13 @@ export const executionPlanEntity = (dialect: Dialect): EntitySchema<ExecutionPla
       },
       // Lists and counts by state, and the unfinished at start.
       { name: 'dynflow_execution_plans_state', columns: ['state', 'number'] },
+      // Lists by state and time; with the result at its end it holds all that counts need.
+      { name: 'dynflow_execution_plans_state_started_at', columns: ['state', 'started_at', 'number', 'result'] },
+      // A plan is entered once, when it has a result.
+      { name: 'dynflow_execution_plans_result', columns: ['result', 'number'], where: "result <> 'pending'" },
+      { name: 'dynflow_execution_plans_result_started_at', columns: ['result', 'started_at', 'number'], where: "result <> 'pending'" },
+      { name: 'dynflow_execution_plans_label', columns: ['label', 'number'] },
+      { name: 'dynflow_execution_plans_label_started_at', columns: ['label', 'started_at', 'number'] },
       // What retention may delete; a plan is entered once, when it has ended.
       { name: 'dynflow_execution_plans_ended_at', columns: ['ended_at'], where: 'ended_at IS NOT NULL' },
       { name: 'dynflow_execution_plans_started_at', columns: ['started_at'] },

@@ -4,6 +4,8 @@ import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
+import { planProgress, type ProgressWeights } from './plan-progress.js';
+import { weightsFromColumn } from './rows-from-columns.js';
 
 /*
  * The columns that views are made of. Jobs are polled by the thousand, and most of what a row costs is its columns.
@@ -40,6 +42,7 @@ export const ACTION_VIEW_COLUMNS = [
   'input',
   'output',
   'chunks_as',
+  'progress_weights',
 ] as const satisfies (keyof ActionColumns)[];
 
 export const STEP_VIEW_COLUMNS = [
@@ -92,7 +95,12 @@ export function planViews({ plans, actions, steps, chunks }: ViewRows): PlanView
     }
   }
   const views = new Map(plans.map((plan) => [plan.id, planView(plan)]));
+  // Those that are other than 1 and 1.
+  const weights = new Map<string, ProgressWeights>();
   for (const action of actions) {
+    if (action.progress_weights !== null) {
+      weights.set(keyOf(action.plan_id, action.id), weightsFromColumn(action.progress_weights));
+    }
     views.get(action.plan_id)?.actions.push(actionView(action, output));
   }
   for (const step of steps) {
@@ -102,9 +110,12 @@ export function planViews({ plans, actions, steps, chunks }: ViewRows): PlanView
   }
   for (const view of views.values()) {
     view.rootPlanStepId = view.actions[0]?.planStepId ?? null;
+    view.progress = planProgress(view.state, view.steps, (action) => weights.get(keyOf(view.id, action)) ?? EQUAL_WEIGHTS);
   }
   return [...views.values()];
 }
+
+const EQUAL_WEIGHTS: ProgressWeights = { run: 1, finalize: 1 };
 
 /** Without its actions and steps. */
 function planView(plan: PlanViewColumns): PlanView {

@@ -138,6 +138,7 @@ export const ACTION_COLUMNS = [
   'output_references',
   'output',
   'chunks_as',
+  'progress_weights',
 ] as const;
 
 export function actionValues(row: ActionRow): ColumnValue[] {
@@ -155,7 +156,13 @@ export function actionValues(row: ActionRow): ColumnValue[] {
     JSON.stringify(row.references),
     JSON.stringify(row.output),
     row.chunksAs,
+    weights(row),
   ];
+}
+
+/** Most are 1 and 1, which takes no space. */
+function weights({ progressWeights: { run, finalize } }: ActionRow): string | null {
+  return run === 1 && finalize === 1 ? null : JSON.stringify({ run, finalize });
 }
 
 export const ACTION_CHANGES = ['output'] as const;
@@ -238,6 +245,23 @@ export function stepChangeValues(row: StepRow): ColumnValue[] {
     row.plan,
     row.id,
   ];
+}
+
+/** The words by which a plan is found, as `dynflow_plan_attributes` holds them: name and value. */
+export function attributeValues({ attributes }: PlanRow): [name: string, value: string][] {
+  return [...new Map(Object.entries(attributes).map(([name, value]) => [attributeWord(name), attributeWord(value)]))];
+}
+
+/** A word as it can be in an index: not too long, and without the NUL that PostgreSQL has no place for. */
+export function attributeWord(word: string): string {
+  return word.slice(0, ATTRIBUTE_LIMIT).replaceAll('\u0000', '\uFFFD');
+}
+
+const ATTRIBUTE_LIMIT = 255;
+
+/** The plans that a plan waits for, each once. */
+export function dependencyValues({ schedule }: PlanRow): string[] {
+  return schedule === null ? [] : [...new Set(schedule.after)];
 }
 
 export const CHUNK_COLUMNS = ['plan_id', 'action_id', 'seq', 'kind', 'timestamp', 'chunk', 'external_id'] as const;

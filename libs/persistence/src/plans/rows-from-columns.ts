@@ -57,7 +57,12 @@ export function actionFromColumns(columns: ActionColumns): ActionRow {
     references: JSON.parse(columns.output_references) as ActionRow['references'],
     output: JSON.parse(columns.output) as ActionRow['output'],
     chunksAs: columns.chunks_as,
+    progressWeights: weightsFromColumn(columns.progress_weights),
   };
+}
+
+export function weightsFromColumn(weights: string | null): ActionRow['progressWeights'] {
+  return weights === null ? { run: 1, finalize: 1 } : (JSON.parse(weights) as ActionRow['progressWeights']);
 }
 
 export function stepFromColumns(columns: StepColumns): StepRow {

@@ -1,4 +1,4 @@
-import type { Changes } from '@dynflow/engine';
+import type { ActionRow, Changes, PlanRow, StepRow } from '@dynflow/engine';
 import {
   ACTION_CHANGES,
   ACTION_COLUMNS,
@@ -10,7 +10,9 @@ import {
   STEP_COLUMNS,
   actionChangeValues,
   actionValues,
+  attributeValues,
   chunkValues,
+  dependencyValues,
   planChangeValues,
   plannedChangeValues,
   planValues,
@@ -37,6 +39,10 @@ interface Part {
   readonly columns: readonly string[];
   /** Absent: rows are inserted. */
   readonly key?: readonly string[];
+  /** Rows are inserted, and one with this key that is there already is written over. */
+  readonly replaces?: readonly string[];
+  /** Rows are inserted from this instead of from the values as they are given. */
+  source?(given: string): string;
   valuesOf(changes: Changes): ColumnValue[][];
 }
 
@@ -48,25 +54,61 @@ const PARTS: readonly Part[] = [
     valuesOf: ({ newPlans }) => newPlans.map(planValues),
   },
   {
+    name: 'new_attributes',
+    table: 'dynflow_plan_attributes',
+    columns: ['plan_number', 'name', 'value'],
+    // The number is the one that its plan gets in the same statement.
+    source: (given) =>
+      `SELECT new_plans.number, given.name, given.value FROM unnest(${given}) AS given (plan_id, name, value) ` +
+      'JOIN new_plans ON new_plans.id = given.plan_id',
+    valuesOf: ({ newPlans }) => newPlans.flatMap((row) => attributeValues(row).map(([name, value]) => [row.id, name, value])),
+  },
+  {
+    name: 'new_dependencies',
+    table: 'dynflow_plan_dependencies',
+    columns: ['plan_id', 'after_id'],
+    valuesOf: ({ newPlans }) => newPlans.flatMap((row) => dependencyValues(row).map((after) => [row.id, after])),
+  },
+  {
     name: 'new_actions',
     table: 'dynflow_actions',
     columns: ACTION_COLUMNS,
-    valuesOf: ({ newActions }) => newActions.map(actionValues),
+    valuesOf: (changes) => splitByPlanned(changes, changes.newActions).others.map(actionValues),
   },
-  { name: 'new_steps', table: 'dynflow_steps', columns: STEP_COLUMNS, valuesOf: ({ newSteps }) => newSteps.map(stepValues) },
+  {
+    name: 'new_steps',
+    table: 'dynflow_steps',
+    columns: STEP_COLUMNS,
+    valuesOf: (changes) => splitByPlanned(changes, changes.newSteps).others.map(stepValues),
+  },
+  // A plan that was stored before it was planned may have its root action and plan step already.
+  {
+    name: 'planned_actions',
+    table: 'dynflow_actions',
+    columns: ACTION_COLUMNS,
+    replaces: ['plan_id', 'id'],
+    valuesOf: (changes) => splitByPlanned(changes, changes.newActions).planned.map(actionValues),
+  },
+  {
+    name: 'planned_steps',
+    table: 'dynflow_steps',
+    columns: STEP_COLUMNS,
+    replaces: ['plan_id', 'id'],
+    valuesOf: (changes) => splitByPlanned(changes, changes.newSteps).planned.map(stepValues),
+  },
   {
     name: 'planned_plans',
     table: 'dynflow_execution_plans',
     columns: [...PLANNED_CHANGES, 'id'],
     key: ['id'],
-    valuesOf: (changes) => splitPlans(changes).planned.map(plannedChangeValues),
+    valuesOf: (changes) => splitByPlanned(changes, changes.plans).planned.map(plannedChangeValues),
   },
   {
     name: 'changed_plans',
     table: 'dynflow_execution_plans',
     columns: [...PLAN_CHANGES, 'id'],
     key: ['id'],
-    valuesOf: (changes) => splitPlans(changes).changed.map(planChangeValues),
+    valuesOf: (changes) => splitByPlanned(changes, changes.plans).others.map(planChangeValues),
   },
   {
     name: 'changed_actions',
@@ -142,25 +184,34 @@ export function storable(value: ColumnValue): ColumnValue {
   return typeof value === 'string' && value.includes('\u0000') ? value.replaceAll('\u0000', '\uFFFD') : value;
 }
 
-function splitPlans({ plans, newSteps }: Changes): { planned: Changes['plans']; changed: Changes['plans'] } {
-  const withSteps = new Set(plans.length === 0 ? [] : newSteps.map(({ plan }) => plan));
-  return { planned: plans.filter(({ id }) => withSteps.has(id)), changed: plans.filter(({ id }) => !withSteps.has(id)) };
+/** Tells rows of plans that get their steps in these changes, and were there before, from the others. */
+function splitByPlanned<Row extends PlanRow | ActionRow | StepRow>(
+  { plans, newSteps }: Changes,
+  rows: readonly Row[],
+): { planned: readonly Row[]; others: readonly Row[] } {
+  const stored = new Set(plans.map(({ id }) => id));
+  const planned = new Set(stored.size === 0 ? [] : newSteps.flatMap(({ plan }) => (stored.has(plan) ? plan : [])));
+  if (planned.size === 0) {
+    return { planned: [], others: rows };
+  }
+  const isPlanned = (row: Row): boolean => planned.has('plan' in row ? row.plan : row.id);
+  return { planned: rows.filter(isPlanned), others: rows.filter((row) => !isPlanned(row)) };
 }
 
 function statement(present: readonly Part[]): string {
   let parameters = 0;
   const parts: string[] = [];
   const misses = ['0'];
-  for (const { name, table, columns, key } of present) {
+  for (const { name, table, columns, key, replaces, source } of present) {
     const first = parameters + 1;
     const given = columns.map((column) => `$${(parameters += 1)}::${typeOf(table, column)}[]`).join(', ');
     const list = columns.join(', ');
     if (key === undefined) {
       // In the order given: the numbers that the database counts up are the order of creation.
-      parts.push(
-        `${name} AS (INSERT INTO ${table} (${list}) SELECT ${list} ` +
-          `FROM unnest(${given}) WITH ORDINALITY AS given (${list}, place) ORDER BY place)`,
-      );
+      const rows = source?.(given) ?? `SELECT ${list} FROM unnest(${given}) WITH ORDINALITY AS given (${list}, place) ORDER BY place`;
+      const otherwise = replaces === undefined ? '' : ` ON CONFLICT (${replaces.join(', ')}) DO UPDATE SET ${excluded(columns)}`;
+      const returned = table === 'dynflow_execution_plans' ? ' RETURNING id, number' : '';
+      parts.push(`${name} AS (INSERT INTO ${table} (${list}) ${rows}${otherwise}${returned})`);
     } else {
       const changes = columns.filter((column) => !key.includes(column)).map((column) => `${column} = given.${column}`);
       const match = key.map((column) => `stored.${column} = given.${column}`);
@@ -184,6 +235,10 @@ function statement(present: readonly Part[]): string {
     `WITH ${parts.join(',\n')}\nSELECT CASE WHEN shards > 0 THEN CAST(shards || ' ${SHARDS_LOST}' AS integer) ` +
     "WHEN rows > 0 THEN CAST(rows || ' rows to be changed are not in the database' AS integer) ELSE 0 END FROM missing"
   );
+}
+
+function excluded(columns: readonly string[]): string {
+  return columns.map((column) => `${column} = excluded.${column}`).join(', ');
 }
 
 function typeOf(table: string, column: string): string {

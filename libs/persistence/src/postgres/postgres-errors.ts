@@ -25,9 +25,14 @@ export function postgresFailure(failure: unknown): DynflowError {
  * The same for a commit, where a key that exists may mean a plan that exists. Its parts are written in no particular order: what hits the
  * older plan first may be an action or a step.
  */
-export function commitFailure(failure: unknown, newPlans: readonly { readonly id: string }[]): DynflowError {
+export function commitFailure(
+  failure: unknown,
+  newPlans: readonly { readonly id: string; readonly idempotencyKey: string | null }[],
+): DynflowError {
   if (failure instanceof pg.DatabaseError && failure.code === UNIQUE_VIOLATION) {
-    const plan = /=\(([^,)]*)/.exec(failure.detail ?? '')?.[1];
+    const plan = failure.constraint?.endsWith('_idempotency_key')
+      ? newPlans.find(({ idempotencyKey }) => idempotencyKey !== null && failure.detail?.includes(`=(${idempotencyKey})`))?.id
+      : /=\(([^,)]*)/.exec(failure.detail ?? '')?.[1];
     if (plan !== undefined && newPlans.some(({ id }) => id === plan)) {
       return new DuplicatePlanError(plan, failure);
     }

@@ -1,5 +1,5 @@
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { Changes, PlanStore, StoredPlan } from '@dynflow/engine';
+import type { Changes, PlanStore, PlanVerdict, StoredPlan } from '@dynflow/engine';
 import type { Pool } from 'pg';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
@@ -48,6 +48,25 @@ export class PostgresPlanStore implements PlanStore {
       this.#pool.query<{ id: string }>('SELECT id FROM dynflow_execution_plans WHERE id = ANY ($1::text[])', [ids.map(storable)]),
     );
     return new Set(rows.map(({ id }) => id));
+  }
+
+  async byIdempotencyKeys(keys: readonly string[]): Promise<Map<string, string>> {
+    const { rows } = await this.#do(async () =>
+      this.#pool.query<{ id: string; idempotency_key: string }>(
+        'SELECT id, idempotency_key FROM dynflow_execution_plans WHERE idempotency_key = ANY ($1::text[])',
+        [keys.map(storable)],
+      ),
+    );
+    return new Map(rows.map((row) => [row.idempotency_key, row.id]));
+  }
+
+  async verdicts(ids: readonly string[]): Promise<Map<string, PlanVerdict>> {
+    const { rows } = await this.#do(async () =>
+      this.#pool.query<PlanVerdict & { id: string }>('SELECT id, state, result FROM dynflow_execution_plans WHERE id = ANY ($1::text[])', [
+        ids.map(storable),
+      ]),
+    );
+    return new Map(rows.map(({ id, state, result }) => [id, { state, result }]));
   }
 
   async loadUnfinished(): Promise<StoredPlan[]> {

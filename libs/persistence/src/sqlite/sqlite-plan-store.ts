@@ -1,6 +1,6 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { Changes, PlanRow, PlanStore, StoredPlan } from '@dynflow/engine';
+import type { Changes, PlanRow, PlanStore, PlanVerdict, StoredPlan } from '@dynflow/engine';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
@@ -17,7 +17,9 @@ import {
   STEP_COLUMNS,
   actionChangeValues,
   actionValues,
+  attributeValues,
   chunkValues,
+  dependencyValues,
   planChangeValues,
   plannedChangeValues,
   planValues,
@@ -45,30 +47,42 @@ export class SqlitePlanStore implements PlanStore {
   readonly #begin: Statement<[]>;
   readonly #commit: Statement<[]>;
   readonly #insertPlan: Write;
+  readonly #insertAttribute: Statement<[number | bigint, string, string]>;
+  readonly #insertDependency: Statement<[string, string]>;
   readonly #insertAction: Write;
   readonly #insertStep: Write;
+  readonly #replaceAction: Write;
+  readonly #replaceStep: Write;
   readonly #insertChunk: Write;
   readonly #updatePlan: Write;
   readonly #updatePlanned: Write;
   readonly #updateAction: Write;
   readonly #updateStep: Write;
   readonly #existing: Statement<[string], string>;
+  readonly #verdicts: Statement<[string], PlanVerdict & { id: string }>;
+  readonly #byIdempotencyKeys: Statement<[string], { id: string; idempotency_key: string }>;
   readonly #chunks: Statement<[string, number], OutputChunkColumns>;
   readonly #one: PlanStatements<[string]>;
   readonly #unfinished: PlanStatements<[]>;
 
   constructor(database: Database) {
     this.#database = database;
-    const insert = (table: string, columns: readonly string[]): Write =>
-      database.prepare<[ColumnValue[]]>(`INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`);
+    const insert = (table: string, columns: readonly string[], otherwise = ''): Write =>
+      database.prepare<[ColumnValue[]]>(
+        `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})${otherwise}`,
+      );
     const update = (table: string, columns: readonly string[], key: string): Write =>
       database.prepare<[ColumnValue[]]>(`UPDATE ${table} SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE ${key}`);
     // Immediate: the lock is taken before the first row, and not in the middle.
     this.#begin = database.prepare('BEGIN IMMEDIATE');
     this.#commit = database.prepare('COMMIT');
     this.#insertPlan = insert('dynflow_execution_plans', PLAN_COLUMNS);
+    this.#insertAttribute = database.prepare('INSERT INTO dynflow_plan_attributes (plan_number, name, value) VALUES (?, ?, ?)');
+    this.#insertDependency = database.prepare('INSERT INTO dynflow_plan_dependencies (plan_id, after_id) VALUES (?, ?)');
     this.#insertAction = insert('dynflow_actions', ACTION_COLUMNS);
     this.#insertStep = insert('dynflow_steps', STEP_COLUMNS);
+    this.#replaceAction = insert('dynflow_actions', ACTION_COLUMNS, replacing(ACTION_COLUMNS));
+    this.#replaceStep = insert('dynflow_steps', STEP_COLUMNS, replacing(STEP_COLUMNS));
     this.#insertChunk = insert('dynflow_output_chunks', CHUNK_COLUMNS);
     this.#updatePlan = update('dynflow_execution_plans', PLAN_CHANGES, 'id = ?');
     this.#updatePlanned = update('dynflow_execution_plans', PLANNED_CHANGES, 'id = ?');
@@ -77,6 +91,10 @@ export class SqlitePlanStore implements PlanStore {
     this.#existing = database
       .prepare<[string], string>('SELECT id FROM dynflow_execution_plans WHERE id IN (SELECT value FROM json_each(?))')
       .pluck();
+    this.#verdicts = database.prepare('SELECT id, state, result FROM dynflow_execution_plans WHERE id IN (SELECT value FROM json_each(?))');
+    this.#byIdempotencyKeys = database.prepare(
+      'SELECT id, idempotency_key FROM dynflow_execution_plans WHERE idempotency_key IN (SELECT value FROM json_each(?))',
+    );
     this.#chunks = database.prepare('SELECT * FROM dynflow_output_chunks WHERE plan_id = ? AND action_id = ? ORDER BY number');
     this.#one = planStatements(database, '= ?', 'id = ?');
     this.#unfinished = planStatements(
@@ -90,13 +108,16 @@ export class SqlitePlanStore implements PlanStore {
     try {
       this.#begin.run();
       this.#insertPlans(changes.newPlans);
+      // A plan that was stored before it was planned may have its root action and plan step already.
+      const stored = new Set(changes.plans.map(({ id }) => id));
+      const planned = new Set(stored.size === 0 ? [] : changes.newSteps.flatMap(({ plan }) => (stored.has(plan) ? plan : [])));
       for (const row of changes.newActions) {
-        this.#insertAction.run(actionValues(row));
+        (planned.has(row.plan) ? this.#replaceAction : this.#insertAction).run(actionValues(row));
       }
       for (const row of changes.newSteps) {
-        this.#insertStep.run(stepValues(row));
+        (planned.has(row.plan) ? this.#replaceStep : this.#insertStep).run(stepValues(row));
       }
-      this.#updatePlans(changes);
+      this.#updatePlans(changes.plans, planned);
       for (const row of changes.actions) {
         expectOne(this.#updateAction.run(actionChangeValues(row)).changes, `action ${row.id} of plan ${row.plan}`);
       }
@@ -115,6 +136,16 @@ export class SqlitePlanStore implements PlanStore {
 
   existing(ids: readonly string[]): Set<string> {
     return this.#read(() => new Set(ids.length === 0 ? [] : this.#existing.all(JSON.stringify(ids))));
+  }
+
+  byIdempotencyKeys(keys: readonly string[]): Map<string, string> {
+    return this.#read(
+      () => new Map(keys.length === 0 ? [] : this.#byIdempotencyKeys.all(JSON.stringify(keys)).map((row) => [row.idempotency_key, row.id])),
+    );
+  }
+
+  verdicts(ids: readonly string[]): Map<string, PlanVerdict> {
+    return this.#read(() => new Map(this.#verdicts.all(JSON.stringify(ids)).map(({ id, state, result }) => [id, { state, result }])));
   }
 
   loadUnfinished(): StoredPlan[] {
@@ -138,18 +169,24 @@ export class SqlitePlanStore implements PlanStore {
   #insertPlans(rows: readonly PlanRow[]): void {
     for (const row of rows) {
       try {
-        this.#insertPlan.run(planValues(row));
+        const { lastInsertRowid } = this.#insertPlan.run(planValues(row));
+        this.#insertFoundBy(row, lastInsertRowid);
       } catch (error) {
         throw isUniqueViolation(error) ? new DuplicatePlanError(row.id, error) : error;
       }
     }
   }
 
-  #updatePlans({ plans, newSteps }: Changes): void {
-    if (plans.length === 0) {
-      return;
+  #insertFoundBy(row: PlanRow, number: number | bigint): void {
+    for (const [name, value] of attributeValues(row)) {
+      this.#insertAttribute.run(number, name, value);
     }
-    const planned = new Set(newSteps.map(({ plan }) => plan));
+    for (const after of dependencyValues(row)) {
+      this.#insertDependency.run(row.id, after);
+    }
+  }
+
+  #updatePlans(plans: Changes['plans'], planned: ReadonlySet<string>): void {
     for (const row of plans) {
       const { changes } = planned.has(row.id)
         ? this.#updatePlanned.run(plannedChangeValues(row))
@@ -190,6 +227,11 @@ function planStatements<Parameters extends unknown[]>(database: Database, planId
     actions: database.prepare(`SELECT * FROM dynflow_actions WHERE plan_id ${planIds} ORDER BY plan_id, id`),
     steps: database.prepare(`SELECT * FROM dynflow_steps WHERE plan_id ${planIds} ORDER BY plan_id, id`),
   };
+}
+
+/** The rest of an insert that writes over the row with the same key. */
+function replacing(columns: readonly string[]): string {
+  return ` ON CONFLICT (plan_id, id) DO UPDATE SET ${columns.map((column) => `${column} = excluded.${column}`).join(', ')}`;
 }
 
 function expectOne(changes: number, what: string): void {

@@ -1,6 +1,6 @@
 import { UnavailableError } from '@dynflow/kernel';
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { ActionRow, Changes, ChunkRow, PlanRow, PlanStore, StepRow, StoredPlan } from '@dynflow/engine';
+import type { ActionRow, Changes, ChunkRow, PlanRow, PlanStore, PlanVerdict, StepRow, StoredPlan } from '@dynflow/engine';
 
 /** One table: rows by plan and id, in the order in which they were added. */
 type Table<Row> = Map<string, Map<number, Row>>;
@@ -9,7 +9,7 @@ type Table<Row> = Map<string, Map<number, Row>>;
  * A plan store over maps of rows. Rows are copied on their way in and out, so that what is read is what was committed and nothing else.
  *
  * It is strict: a commit that adds a row twice, or changes one that does not exist, fails as in a database, and a commit in which one
- * row stands twice is noted in {@link doubledRows}.
+ * row stands twice is noted in {@link doubledRows}. As there, a plan that gets its steps later may write over what it has of them.
  */
 export class MemoryPlanStore implements PlanStore {
   readonly #plans = new Map<string, PlanRow>();
@@ -75,6 +75,29 @@ export class MemoryPlanStore implements PlanStore {
 
   existing(ids: readonly string[]): Set<string> | Promise<Set<string>> {
     return this.#answer(() => new Set(ids.filter((id) => this.#plans.has(id))));
+  }
+
+  byIdempotencyKeys(keys: readonly string[]): Map<string, string> | Promise<Map<string, string>> {
+    return this.#answer(
+      () =>
+        new Map(
+          [...this.#plans.values()].flatMap(({ id, idempotencyKey }) =>
+            idempotencyKey !== null && keys.includes(idempotencyKey) ? [[idempotencyKey, id] as const] : [],
+          ),
+        ),
+    );
+  }
+
+  verdicts(ids: readonly string[]): Map<string, PlanVerdict> | Promise<Map<string, PlanVerdict>> {
+    return this.#answer(
+      () =>
+        new Map(
+          ids.flatMap((id) => {
+            const plan = this.#plans.get(id);
+            return plan === undefined ? [] : [[id, { state: plan.state, result: plan.result }] as const];
+          }),
+        ),
+    );
   }
 
   loadUnfinished(): StoredPlan[] | Promise<StoredPlan[]> {
@@ -152,10 +175,20 @@ export class MemoryPlanStore implements PlanStore {
       }
     };
     changes.newPlans.forEach(({ id }) => check('plan', id, this.#plans.has(id), false));
+    for (const key of changes.newPlans.flatMap(({ idempotencyKey }) => idempotencyKey ?? [])) {
+      const withIt = [...this.#plans.values(), ...changes.newPlans].filter(({ idempotencyKey }) => idempotencyKey === key);
+      if (withIt.length > 1) {
+        throw new Error(`UNIQUE constraint failed: idempotency key ${key}`);
+      }
+    }
     changes.plans.forEach(({ id }) => check('plan', id, this.#plans.has(id), true));
-    changes.newActions.forEach(({ plan, id }) => check('action', `${plan}/${id}`, this.#actions.get(plan)?.has(id) ?? false, false));
+    const changed = new Set(changes.plans.map(({ id }) => id));
+    const planned = new Set(changes.newSteps.flatMap(({ plan }) => (changed.has(plan) ? plan : [])));
+    const isInTheWay = (table: Table<ActionRow | StepRow>, plan: string, id: number): boolean =>
+      !planned.has(plan) && (table.get(plan)?.has(id) ?? false);
+    changes.newActions.forEach(({ plan, id }) => check('action', `${plan}/${id}`, isInTheWay(this.#actions, plan, id), false));
     changes.actions.forEach(({ plan, id }) => check('action', `${plan}/${id}`, this.#actions.get(plan)?.has(id) ?? false, true));
-    changes.newSteps.forEach(({ plan, id }) => check('step', `${plan}/${id}`, this.#steps.get(plan)?.has(id) ?? false, false));
+    changes.newSteps.forEach(({ plan, id }) => check('step', `${plan}/${id}`, isInTheWay(this.#steps, plan, id), false));
     changes.steps.forEach(({ plan, id }) => check('step', `${plan}/${id}`, this.#steps.get(plan)?.has(id) ?? false, true));
     [...changes.newPlans, ...changes.plans].forEach((row) => this.#plans.set(row.id, row));
     [...changes.newActions, ...changes.actions].forEach((row) => putRow(this.#actions, row));

@@ -33,6 +33,13 @@ function fullPlan(): { plan: PlanRow; action: ActionRow; step: StepRow; chunk: C
     isCancelRequested: true,
     sealedSecrets: 'eyJhbGciOiJkaXIifQ..abc',
     request: { action: 'example.Job', input: { text: TEXT } },
+    priority: -2,
+    attributes: { host: 'a.example.com', external_id: TEXT },
+    idempotencyKey: `launch ${randomUUID()}`,
+    schedule: { startAtMs: MOMENT, startBeforeMs: MOMENT + 0.5, isFrozen: true, after: [randomUUID(), 'another'] },
+    heldBecause: 'maintenance – 漢',
+    isHalted: true,
+    waitingFor: 'operator – 漢',
   });
   const action = actionRow(plan.id, {
     name: 'example.Job',
@@ -46,6 +53,7 @@ function fullPlan(): { plan: PlanRow; action: ActionRow; step: StepRow; chunk: C
     references: [{ at: ['deep', 'host'], step: 4, action: 2, subkeys: ['facts', 'ip'] }],
     output: { text: TEXT, nothing: null, number: -0.1 },
     chunksAs: 'result',
+    progressWeights: { run: 2.5, finalize: 0 },
   });
   const step = stepRow(plan.id, {
     id: 2,
@@ -61,6 +69,8 @@ function fullPlan(): { plan: PlanRow; action: ActionRow; step: StepRow; chunk: C
     startedAtMs: MOMENT,
     endedAtMs: MOMENT + 2,
     executionTimeMs: 1.75,
+    progress: 0.625,
+    retries: 2,
     detail: {
       claim: { id: randomUUID(), executor: 'executor-1', startId: randomUUID(), lastReport: 9, tookEvents: 2 },
       checkpoint: { offset: 12, text: TEXT },
@@ -131,8 +141,13 @@ export function describeCommits(world: () => StoreWorld): void {
       await plans.commit(changes({ plans: [full.plan], actions: [full.action], steps: [full.step] }));
 
       const { state, result, phase, history, startedAtMs, endedAtMs, executionTimeMs, isCancelRequested, sealedSecrets } = full.plan;
+      const { schedule, heldBecause, isHalted, waitingFor } = full.plan;
       expect(await plans.load(before.id)).toEqual({
-        plan: { ...before, state, result, phase, history, startedAtMs, endedAtMs, executionTimeMs, isCancelRequested, sealedSecrets },
+        plan: {
+          ...before,
+          ...{ state, result, phase, history, startedAtMs, endedAtMs, executionTimeMs, isCancelRequested, sealedSecrets },
+          ...{ schedule, heldBecause, isHalted, waitingFor },
+        },
         actions: [actionRow(before.id, { output: full.action.output }), actionRow(before.id, { id: 2 })],
         steps: [stepRow(before.id), { ...full.step, kind: 'run', action: 1, queue: 'default' }],
       });
@@ -156,6 +171,46 @@ export function describeCommits(world: () => StoreWorld): void {
       const stored = await plans.load(planned.id);
       expect(stored?.plan).toEqual(planned);
       expect(stored?.steps.map(({ id }) => id)).toEqual([1, 2, 3]);
+    });
+
+    it('writes over the action and step of a plan that was stored before it was planned', async () => {
+      const { plans } = world().database;
+      const scheduled = planRow({ state: 'scheduled', runFlow: ['S'], stepCount: 1, request: { action: 'example.Job', input: {} } });
+      const untouched = smallPlan();
+      await plans.commit(untouched.changes);
+      await plans.commit(
+        changes({
+          newPlans: [scheduled],
+          newActions: [actionRow(scheduled.id, { input: { asked: true } })],
+          newSteps: [stepRow(scheduled.id, { kind: 'plan', state: 'pending' })],
+        }),
+      );
+      const planned = { ...scheduled, state: 'running' as const, runFlow: ['S', 2], stepCount: 2, request: null };
+      const rows = {
+        actions: [
+          actionRow(scheduled.id, { version: 2, input: { asked: 1 }, runStep: 2, references: [], output: { a: 1 } }),
+          actionRow(scheduled.id, { id: 2, planStep: 3 }),
+        ],
+        steps: [
+          stepRow(scheduled.id, { kind: 'plan', state: 'success', endedAtMs: MOMENT, progress: 1 }),
+          stepRow(scheduled.id, { id: 2 }),
+          stepRow(scheduled.id, { id: 3, kind: 'plan', action: 2 }),
+        ],
+      };
+      const other = smallPlan();
+
+      await plans.commit(
+        changes({
+          newPlans: other.changes.newPlans,
+          plans: [planned],
+          newActions: [...rows.actions, ...other.changes.newActions],
+          newSteps: [...rows.steps, ...other.changes.newSteps],
+        }),
+      );
+
+      expect(await plans.load(scheduled.id)).toEqual({ plan: planned, ...rows });
+      expect((await plans.load(other.id))?.steps).toEqual(other.changes.newSteps);
+      expect((await plans.load(untouched.id))?.actions).toEqual(untouched.changes.newActions);
     });
 
     it('takes a commit without rows', async () => {
@@ -275,6 +330,37 @@ export function describeCommits(world: () => StoreWorld): void {
 
       expect(await plans.existing([...ids, ...others, 'it\'s "odd"'])).toEqual(new Set(ids));
       expect(await plans.existing([])).toEqual(new Set());
+    });
+  });
+
+  describe('idempotency keys', () => {
+    it('name the plan that was made with them, whatever became of it', async () => {
+      const { plans } = world().database;
+      const [first, second] = [smallPlan({ idempotencyKey: 'a' }), smallPlan({ idempotencyKey: "b's", state: 'stopped' })];
+      await plans.commit(first.changes);
+      await plans.commit(second.changes);
+      await plans.commit(smallPlan().changes);
+
+      expect(await plans.byIdempotencyKeys(["b's", 'a', 'c'])).toEqual(
+        new Map([
+          ['a', first.id],
+          ["b's", second.id],
+        ]),
+      );
+      expect(await plans.byIdempotencyKeys([])).toEqual(new Map());
+    });
+
+    it('let nobody make a second plan', async () => {
+      const { plans } = world().database;
+      const first = smallPlan({ idempotencyKey: 'launch, 1 (of 2)' });
+      const second = smallPlan({ idempotencyKey: 'launch, 1 (of 2)' });
+      await plans.commit(first.changes);
+
+      const commit = async (): Promise<void> => plans.commit(second.changes);
+
+      await expect(commit()).rejects.toThrow(DuplicatePlanError);
+      await expect(commit()).rejects.toMatchObject({ context: { plan: second.id } });
+      expect(await plans.existing([first.id, second.id])).toEqual(new Set([first.id]));
     });
   });
 

@@ -16,6 +16,10 @@ export function describeReading(world: () => StoreWorld): void {
         executionTimeMs: 40.5,
         callerPlan: caller,
         callerAction: 2,
+        priority: 3,
+        attributes: { host: 'a.example.com' },
+        schedule: SCHEDULE,
+        waitingFor: 'operator: maintenance',
         history: [{ timeMs: MOMENT, name: 'start execution', world: null }],
       });
       const error = { errorClass: 'E', message: 'no', kind: 'final' } as const;
@@ -29,7 +33,17 @@ export function describeReading(world: () => StoreWorld): void {
           newSteps: [
             stepRow(plan.id, { id: 1, kind: 'plan', state: 'success' }),
             stepRow(plan.id, { id: 2, kind: 'plan', action: 2, state: 'success' }),
-            stepRow(plan.id, { id: 3, action: 2, state: 'error', error, startedAtMs: MOMENT, endedAtMs: MOMENT + 1, executionTimeMs: 1 }),
+            stepRow(plan.id, {
+              id: 3,
+              action: 2,
+              state: 'error',
+              error,
+              startedAtMs: MOMENT,
+              endedAtMs: MOMENT + 1,
+              executionTimeMs: 1,
+              progress: 0.5,
+              retries: 2,
+            }),
             stepRow(plan.id, { id: 4, kind: 'finalize', action: 2, waitingFor: 'an operator' }),
           ],
           chunks: [
@@ -56,6 +70,11 @@ export function describeReading(world: () => StoreWorld): void {
           history: plan.history,
           callerPlan: caller,
           callerAction: 2,
+          priority: 3,
+          attributes: { host: 'a.example.com' },
+          schedule: SCHEDULE,
+          waitingFor: 'operator: maintenance',
+          progress: 0.25,
           actions: [
             {
               id: 1,
@@ -99,11 +118,50 @@ export function describeReading(world: () => StoreWorld): void {
               endedAtMs: MOMENT + 1,
               executionTimeMs: 1,
               waitingFor: null,
+              progress: 0.5,
+              retries: 2,
             },
             { id: 4, kind: 'finalize', state: 'pending', action: 2, error: null, ...NOT_STARTED, waitingFor: 'an operator' },
           ],
         },
       ]);
+    });
+
+    it('tells how much of a plan is done, by the weights of its actions', async () => {
+      const { plans, reader } = world().database;
+      const [weighted, weightless, planOnly, waiting] = [
+        planRow(),
+        planRow(),
+        planRow({ state: 'planned' }),
+        planRow({ state: 'scheduled' }),
+      ];
+      await plans.commit(
+        changes({
+          newPlans: [weighted, weightless, planOnly, waiting],
+          newActions: [
+            actionRow(weighted.id, { id: 1, progressWeights: { run: 7, finalize: 1 } }),
+            actionRow(weighted.id, { id: 2 }),
+            actionRow(weightless.id, { id: 1, progressWeights: { run: 0, finalize: 0 } }),
+            actionRow(planOnly.id),
+            actionRow(waiting.id),
+          ],
+          newSteps: [
+            stepRow(weighted.id, { id: 1, kind: 'plan', progress: 1 }),
+            stepRow(weighted.id, { id: 2, kind: 'run', action: 1, progress: 0.5 }),
+            stepRow(weighted.id, { id: 3, kind: 'finalize', action: 1, progress: 0 }),
+            stepRow(weighted.id, { id: 4, kind: 'run', action: 2, progress: 1 }),
+            stepRow(weighted.id, { id: 5, kind: 'finalize', action: 2, progress: 0.5 }),
+            stepRow(weightless.id, { id: 1, kind: 'run', progress: 1 }),
+            stepRow(weightless.id, { id: 2, kind: 'run', progress: 0 }),
+            stepRow(planOnly.id, { kind: 'plan', progress: 1 }),
+            stepRow(waiting.id, { kind: 'plan', progress: 0 }),
+          ],
+        }),
+      );
+
+      const views = await reader.plans([weighted, weightless, planOnly, waiting].map(({ id }) => id));
+
+      expect(views.map(({ progress }) => progress)).toEqual([(7 * 0.5 + 1 + 0.5) / 10, 0.5, 1, 0]);
     });
 
     it('shows an empty list of output before there is any, and only where output is expected', async () => {
@@ -254,4 +312,5 @@ export function describeReading(world: () => StoreWorld): void {
   });
 }
 
-const NOT_STARTED = { startedAtMs: null, endedAtMs: null, executionTimeMs: 0, waitingFor: null };
+const NOT_STARTED = { startedAtMs: null, endedAtMs: null, executionTimeMs: 0, waitingFor: null, progress: 0, retries: 0 };
+const SCHEDULE = { startAtMs: MOMENT, startBeforeMs: null, isFrozen: false, after: ['another'] };

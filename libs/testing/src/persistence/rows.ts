@@ -53,6 +53,7 @@ export function actionRow(plan: string, row: Partial<ActionRow> = {}): ActionRow
     references: [],
     output: {},
     chunksAs: null,
+    progressWeights: { run: 1, finalize: 1 },
     ...row,
   };
 }
