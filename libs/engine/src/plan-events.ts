@@ -1,0 +1,101 @@
+import type { PlanEvent, PlanEventKind } from '@dynflow/contracts';
+import { guard, type EngineOptions } from './engine-parts.js';
+import { planResult, type Plan } from './model.js';
+import type { PlanState } from './states.js';
+import type { Turn } from './turn.js';
+
+/** Who wants to know of the states of plans: hooks of actions. */
+export interface PlanHooks {
+  /** The kinds that an action's hooks want; undefined: it has none. Asked once a plan for each of its actions. */
+  kindsOf(action: string): ReadonlySet<PlanEventKind> | undefined;
+  /** Called after the commit, once for each action and kind. Must not throw; what it does is its own business. */
+  call(event: PlanEvent): void;
+}
+
+interface HookedAction {
+  readonly id: number;
+  readonly name: string;
+  readonly isRoot: boolean;
+  readonly kinds: ReadonlySet<PlanEventKind>;
+}
+
+/**
+ * Tells hooks of the states that plans came into.
+ *
+ * Owns: which action's hooks hear of what. Does not own: the states, the hooks' code.
+ *
+ * Invariants:
+ * H1. What is told has been committed, in the order in which it happened.
+ * H2. Each state is told at most once: a process that dies between commit and call has not told it, and nobody tells it again.
+ * H3. Before a plan is planned it has only its root action, whatever it will plan.
+ */
+export class PlanEvents {
+  readonly #options: EngineOptions;
+  /** By plan, found when first needed. */
+  readonly #hooked = new WeakMap<Plan, readonly HookedAction[]>();
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+  }
+
+  tell(turn: Turn): void {
+    const { hooks } = this.#options;
+    if (hooks === undefined) {
+      return;
+    }
+    for (const { plan, state } of turn.entered) {
+      for (const action of this.#hookedActionsOf(plan, hooks)) {
+        const isUnplanned = state === 'pending' || state === 'scheduled' || state === 'planning';
+        for (const kind of isUnplanned && !action.isRoot ? [] : kindsFor(plan, state)) {
+          if (action.kinds.has(kind)) {
+            guard(this.#options, `a hook of ${action.name} failed`, () => hooks.call(eventOf(plan, state, kind, action)));
+          }
+        }
+      }
+    }
+  }
+
+  #hookedActionsOf(plan: Plan, hooks: PlanHooks): readonly HookedAction[] {
+    let hooked = this.#hooked.get(plan);
+    if (hooked === undefined) {
+      const actions = plan.actions.map(({ id, declaration, callerAction }) => ({
+        id,
+        name: declaration.name,
+        isRoot: callerAction === null,
+      }));
+      hooked = actions.flatMap((action) => {
+        const kinds = hooks.kindsOf(action.name);
+        return kinds === undefined ? [] : [{ ...action, kinds }];
+      });
+      this.#hooked.set(plan, hooked);
+    }
+    return hooked;
+  }
+}
+
+/** The states that a plan passed through to be where it is when it is first recorded, or recorded as planned. */
+export function statesUpTo(from: PlanState | null, to: PlanState): PlanState[] {
+  const way: PlanState[] = from === null ? ['pending'] : [];
+  const isPlanned = to === 'planned' || to === 'stopped';
+  if (isPlanned && from !== 'planning') {
+    way.push('planning');
+  }
+  return to === 'pending' ? way : [...way, to];
+}
+
+function kindsFor(plan: Plan, state: PlanState): PlanEventKind[] {
+  return state === 'stopped' ? [state, planResult(plan) === 'success' ? 'success' : 'failure'] : [state];
+}
+
+function eventOf(plan: Plan, state: PlanState, kind: PlanEventKind, action: HookedAction): PlanEvent {
+  return {
+    kind,
+    plan: plan.id,
+    label: plan.label,
+    state,
+    result: planResult(plan),
+    callerPlan: plan.callerPlan,
+    action: { id: action.id, name: action.name },
+    isRootAction: action.isRoot,
+  };
+}

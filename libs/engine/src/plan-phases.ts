@@ -1,0 +1,86 @@
+import { guard, type EngineOptions } from './engine-parts.js';
+import type { Plan } from './model.js';
+import { InvalidPlanError, type PlannedAction, type PlannedNode } from './plan-expansion.js';
+import type { Turn } from './turn.js';
+
+/** A plan as those see it who wrap a phase of it as a whole. */
+export interface PhasedPlan {
+  readonly id: string;
+  readonly label: string;
+  /** The action that the plan is made for. */
+  readonly action: string;
+  readonly callerPlan: string | null;
+}
+
+/** Wraps whole phases of plans: Dynflow's `plan_phase` and `finalize_phase`. */
+export interface PlanPhases {
+  /** While it is true, every plan is recorded before it is planned, and its planning goes through {@link planPhase}. */
+  readonly wrapsPlanning: boolean;
+  /**
+   * Has a plan planned: `pass` resolves with the names of the actions that were planned, in order, when the tree is complete and before
+   * it is recorded. What is thrown ends the plan's planning in error. It is called again when the planning has to begin anew.
+   */
+  planPhase(plan: PhasedPlan, pass: () => Promise<string[]>): Promise<void>;
+  /** The first finalize step may begin: called after the commit and before any executor hears of it, again after a restart. */
+  finalizeBegins(plan: PhasedPlan): void;
+  /** The plan came to rest after its finalize phase began. */
+  finalizeEnds(plan: string): void;
+}
+
+/** Has the tree of a plan made inside whatever wraps its planning. @throws what they throw, and an error if they never pass on. */
+export async function inPlanPhase(phases: PlanPhases | undefined, plan: Plan, make: () => Promise<PlannedAction>): Promise<PlannedAction> {
+  if (phases?.wrapsPlanning !== true) {
+    return make();
+  }
+  let root: PlannedAction | undefined;
+  await phases.planPhase(phasedPlan(plan), async () => {
+    root = await make();
+    return namesOf(root);
+  });
+  if (root === undefined) {
+    throw new InvalidPlanError('a middleware around the planning of this plan did not let it be planned');
+  }
+  return root;
+}
+
+/** Names of the actions in planning order. */
+function namesOf(root: PlannedAction): string[] {
+  const names: string[] = [];
+  const visitNodes = (nodes: readonly PlannedNode[]): void => {
+    for (const node of nodes) {
+      if (node.kind === 'action') {
+        visit(node.planned);
+      } else if (node.kind !== 'self') {
+        visitNodes(node.nodes);
+      }
+    }
+  };
+  const visit = (planned: PlannedAction): void => {
+    names.push(planned.declaration.name);
+    visitNodes(planned.body);
+    planned.subscribers.forEach(visit);
+  };
+  visit(root);
+  return names;
+}
+
+/** Tells of finalize phases that began and ended in a turn. Its caller sees to it that no token has left before. */
+export function tellFinalizePhases(options: EngineOptions, turn: Turn): void {
+  const { phases } = options;
+  if (phases === undefined) {
+    return;
+  }
+  for (const plan of turn.finalizing) {
+    guard(options, `the finalize phase of ${plan.id} could not be told`, () => phases.finalizeBegins(phasedPlan(plan)));
+  }
+  for (const plan of turn.rested) {
+    if (plan.phase === 'finalize') {
+      guard(options, `the end of the finalize phase of ${plan.id} could not be told`, () => phases.finalizeEnds(plan.id));
+    }
+  }
+}
+
+export function phasedPlan(plan: Plan): PhasedPlan {
+  const action = plan.request?.action ?? plan.actions[0]?.declaration.name ?? plan.label;
+  return { id: plan.id, label: plan.label, action, callerPlan: plan.callerPlan };
+}
