@@ -1,8 +1,9 @@
-// Provides what stages need beyond node_modules: Debian packages and a nats-server. `npm run setup` does it for all of them.
+// Provides what stages need beyond node_modules: Debian packages, a nats-server, Python environments. `npm run setup` does it for all of them.
 import { fileURLToPath } from 'node:url';
 import { bootstrap } from './bootstrap.mjs';
 import { installPackages } from './lib/apt.mjs';
 import { provideNatsServer } from './lib/nats-server.mjs';
+import { provideVirtualenv } from './lib/python.mjs';
 import { findProgram } from './lib/run.mjs';
 import { stages } from './lib/stages.mjs';
 
@@ -18,12 +19,17 @@ export async function provide(wanted) {
   const missing = new Set(absent());
 
   const noNats = wanted.some((stage) => stage.nats) ? await provideNatsServer() : undefined;
+  const noPython = new Map();
+  for (const [name, requirements] of new Map(wanted.flatMap((stage) => Object.entries(stage.python ?? {})))) {
+    noPython.set(name, await provideVirtualenv(name, requirements));
+  }
 
   const lacks = new Map();
   for (const stage of wanted) {
     const reasons = [];
     if (Object.keys(stage.debian ?? {}).some((name) => missing.has(name))) reasons.push(refusal ?? `missing: ${[...missing].join(', ')}`);
     if (stage.nats && noNats) reasons.push(noNats);
+    reasons.push(...Object.keys(stage.python ?? {}).flatMap((name) => noPython.get(name) ?? []));
     if (reasons.length > 0) lacks.set(stage.name, reasons.join('\n'));
   }
   return lacks;

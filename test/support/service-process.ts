@@ -49,9 +49,14 @@ export interface ProcessOptions {
 const stopWithinMs = 60_000;
 const stackTrace = /(?:\\n|\n)\s+at [^\n]*?:\d+:\d+|Unhandled|node:internal/;
 
-/** Starts a program; what tells that it is ready is the caller's business. */
+/** Starts a program of ours; what tells that it is ready is the caller's business. */
 export function startService(program: Program, options: ProcessOptions = {}): ServiceProcess {
-  const child = spawn(process.execPath, [programFile(program)], { env: environment(options.env), stdio: ['ignore', 'pipe', 'pipe'] });
+  return startProcess(program, [process.execPath, programFile(program)], options);
+}
+
+/** The same for any command line; `program` is what errors call it. */
+export function startProcess(program: string, [command = '', ...args]: readonly string[], options: ProcessOptions = {}): ServiceProcess {
+  const child = spawn(command, args, { env: environment(options.env), stdio: ['ignore', 'pipe', 'pipe'] });
   const killWithUs = (): void => void child.kill('SIGKILL');
   process.once('exit', killWithUs);
   let text = '';
