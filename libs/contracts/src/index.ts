@@ -30,10 +30,13 @@ export {
   OutcomeV1,
   OutputChunkV1,
   OutputV1,
+  PlannedEventV1,
   RefusalV1,
   ReportV1,
   StepErrorV1,
   StepTokenV1,
+  SubPlanCountsV1,
+  SubPlanV1,
 } from './messages/step.js';
 export {
   AppliedV1,
@@ -62,5 +65,7 @@ export type {
 } from './local.js';
 export { messageSchemas } from './message-schemas.js';
 export type { MessageType } from './message-schemas.js';
+export type { PlanEvent, PlanEventKind } from './plan-event.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';
+export type { OneOrMany, PlanCount, PlanFilter, PlanOrder, PlanQuery, PlanSummary } from './plan-search.js';
 export type { ActionView, PlanResult, PlanState, PlanView, StepView } from './plan-view.js';

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { OutcomeV1, StepErrorV1 } from './messages/step.js';
+import type { OutcomeV1, StepErrorV1, SubPlanCountsV1 } from './messages/step.js';
 
 /**
  * Local actions run inside the gateway, in the director's own turn: synchronously, without claim or hop, and without any input or
@@ -18,13 +18,8 @@ export type LocalEvent =
   | { kind: 'spawned'; plans: string[] }
   | { kind: 'subPlans'; counts: SubPlanCounts };
 
-/** How the sub-plans of an action stand. `failed` counts plans that stopped or paused with an error. */
-export interface SubPlanCounts {
-  total: number;
-  pending: number;
-  success: number;
-  failed: number;
-}
+/** How the sub-plans of an action stand. */
+export type SubPlanCounts = SubPlanCountsV1;
 
 /** A plan to be made as a child of the plan that asks for it. An id that exists already is left alone, so asking again is safe. */
 export interface SubPlanRequest {
@@ -59,7 +54,15 @@ export interface Schedule {
 
 /** What a local action asks for besides its outcome. */
 export type LocalCommand =
-  { kind: 'spawn'; children: SubPlanRequest[]; concurrencyLimit?: number } | { kind: 'effect'; name: string; payload: JsonValue };
+  /** With a limit of 0 none of them starts before it is told to. */
+  | { kind: 'spawn'; children: SubPlanRequest[]; concurrencyLimit?: number }
+  /** That many of the sub-plans that wait start, the oldest first, whatever the limit. */
+  | { kind: 'startSubPlans'; count: number }
+  /** All sub-plans that wait end without having begun; the message says why. */
+  | { kind: 'cancelWaitingSubPlans'; message: string }
+  | { kind: 'effect'; name: string; payload: JsonValue }
+  /** An event for this step itself, at a later time, as if it were sent from outside. */
+  | { kind: 'planEvent'; data: JsonValue; afterMs: number };
 
 /** What a local action sees. */
 export interface LocalInvocation {
@@ -73,6 +76,8 @@ export interface LocalInvocation {
   /** What the plan's starter gave along as sealed secrets, opaque. */
   sealedSecrets: string | undefined;
   event: LocalEvent | undefined;
+  /** How its sub-plans stand now; undefined when it has none. */
+  subPlans: SubPlanCounts | undefined;
 }
 
 /** How a local invocation ended. */

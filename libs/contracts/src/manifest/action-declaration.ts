@@ -91,6 +91,8 @@ export const ActionDeclaration = z.object({
   rescueStrategy: RescueStrategy.default('Pause'),
   /** The run reacts to a cancel event. Steps of other actions are not counted by cancel. */
   cancellable: z.boolean().default(false),
+  /** A parked step that is to be cancelled: ended in its executor's place, or invoked once more so that it can see to that itself. */
+  cancelParked: z.enum(['end', 'invoke']).default('end'),
   /** A lost or released run may be handed on with its checkpoint. */
   resumable: z.boolean().default(false),
   /** A run of unknown outcome may simply be run again. */
@@ -112,6 +114,8 @@ export const ActionDeclaration = z.object({
   delay: z.enum(['plain', 'asked']).default('plain'),
   /** How much the phases count in the plan's progress. */
   progressWeights: z.object({ run: z.number().nonnegative(), finalize: z.number().nonnegative() }).default({ run: 1, finalize: 1 }),
+  /** What states of a step are called for people, where the state's own name says too little. */
+  stateNames: z.record(z.string(), z.string()).default({}),
   retry: RetryPolicy.optional(),
   timeLimits: TimeLimits.default({}),
   limits: z.array(LimitDeclaration).default([]),

@@ -41,6 +41,38 @@ export const ClaimRequestV1 = z.object({
 });
 export type ClaimRequestV1 = z.infer<typeof ClaimRequestV1>;
 
+/** How the sub-plans of an action stand. `total` is `pending`, `success`, `failed` and `cancelled` together. */
+export const SubPlanCountsV1 = z.object({
+  total: z.number().int().nonnegative(),
+  /** Not at rest: those that wait and those that are being planned among them. */
+  pending: z.number().int().nonnegative(),
+  /** Of the pending: planned, and held back by a limit. */
+  waiting: z.number().int().nonnegative(),
+  success: z.number().int().nonnegative(),
+  /** Stopped or paused with an error, with a warning or by force. */
+  failed: z.number().int().nonnegative(),
+  /** Of the failed: their planning failed, so they never ran. */
+  unplanned: z.number().int().nonnegative(),
+  /** Ended otherwise than in success after they were to be cancelled. */
+  cancelled: z.number().int().nonnegative(),
+});
+export type SubPlanCountsV1 = z.infer<typeof SubPlanCountsV1>;
+
+/** A plan to be made as a child of the step that asks for it. Its id follows from the step, so that asking twice makes it once. */
+export const SubPlanV1 = z.object({
+  /** Full name, `<plugin>.<Action>`. */
+  action: z.string(),
+  input: JsonRecord,
+  label: z.string().optional(),
+  priority: z.number().int().optional(),
+  attributes: z.record(z.string(), z.string()).optional(),
+});
+export type SubPlanV1 = z.infer<typeof SubPlanV1>;
+
+/** An event that the step gets after this time, whatever becomes of this invocation and of its executor. 0: as soon as it can be had. */
+export const PlannedEventV1 = z.object({ data: Json, afterMs: z.number().nonnegative() });
+export type PlannedEventV1 = z.infer<typeof PlannedEventV1>;
+
 /** The step is this executor's now; the owner has committed that. */
 export const GrantV1 = z.object({
   claim: z.string(),
@@ -57,6 +89,10 @@ export const GrantV1 = z.object({
   checkpoint: Json.optional(),
   /** What woke a parked step: the stored events since its last invocation, oldest first. Empty for a timer. */
   events: z.array(Json).default([]),
+  /** How the sub-plans that it asked for stand; absent when it has asked for none. */
+  subPlans: SubPlanCountsV1.optional(),
+  /** The step is to be cancelled, and its action wants to see to that itself (`cancelParked`). */
+  cancel: z.object({ force: z.boolean() }).optional(),
   /** The next output chunk must have this number. */
   nextSeq: z.number().int().positive(),
 });
@@ -85,6 +121,15 @@ export const OutcomeV1 = z.discriminatedUnion('kind', [
     wakeAfterMs: z.number().nonnegative().optional(),
     output: JsonRecord.optional(),
     progress: z.number().min(0).max(1).optional(),
+    planEvents: z.array(PlannedEventV1).optional(),
+    /** Plans to be made; when all of them (and of those asked for before) are at rest, the event `{ kind: 'subPlans', counts }` comes. */
+    subPlans: z
+      .object({
+        children: z.array(SubPlanV1).min(1),
+        /** How many of the step's sub-plans may run at once; absent: any number. */
+        concurrencyLimit: z.number().int().nonnegative().optional(),
+      })
+      .optional(),
   }),
   z.object({ kind: z.literal('released'), checkpoint: Json }),
   z.object({
@@ -93,6 +138,7 @@ export const OutcomeV1 = z.discriminatedUnion('kind', [
     output: JsonRecord.optional(),
     /** How much of the step is done, 0 to 1. */
     progress: z.number().min(0).max(1).optional(),
+    planEvents: z.array(PlannedEventV1).optional(),
   }),
 ]);
 export type OutcomeV1 = z.infer<typeof OutcomeV1>;
