@@ -30,18 +30,18 @@ class Walk {
 }
 
 describe('a flow cursor', () => {
-  it('EX39 starts with the heads of all parallel branches', () => {
+  it('EX39: starts with the heads of all parallel branches', () => {
     expect(new Walk(['C', ['S', 1, 2], ['S', 3, 4], 5]).begin()).toEqual([1, 3, 5]);
   });
 
-  it('EX40 lets the successor of a finished step start, and nothing else', () => {
+  it('EX40: lets the successor of a finished step start, and nothing else', () => {
     const walk = new Walk(['C', ['S', 1, 2], ['S', 3, 4]]);
     walk.begin();
     expect(walk.finish(3)).toEqual([4]);
     expect(walk.finish(1)).toEqual([2]);
   });
 
-  it('EX41 has nothing after the last step of a branch, and is finished when all branches are', () => {
+  it('EX41: has nothing after the last step of a branch, and is finished when all branches are', () => {
     const walk = new Walk(['C', ['S', 1, 2], 3]);
     walk.begin();
     expect(walk.finish(3)).toEqual([]);
@@ -51,7 +51,14 @@ describe('a flow cursor', () => {
     expect(walk.cursor.outcome).toBe('finished');
   });
 
-  it('EX42 EX43 starts nothing behind a failed step, and has failed when the other branches are over', () => {
+  it('EX42: starts nothing behind a failed step', () => {
+    const walk = new Walk(['S', 1, 2]);
+    walk.begin();
+    expect(walk.fail(1)).toEqual([]);
+    expect(walk.cursor.outcome).toBe('failed');
+  });
+
+  it('EX43: has failed when the other branches are over, not before', () => {
     const walk = new Walk(['S', ['C', ['S', 1, 2], ['S', 3, 4]], 5]);
     walk.begin();
     expect(walk.fail(1)).toEqual([]);
@@ -88,7 +95,7 @@ describe('a flow cursor', () => {
     expect(walk.finish(1)).toEqual([]);
   });
 
-  it('EX32 goes on where a resumed plan stood, past what is finished', () => {
+  it('goes on where a resumed plan stood, past what is finished', () => {
     const walk = new Walk(['S', 1, ['C', ['S', 2, 3], ['S', 4, 5]], 6], { 1: 'finished', 2: 'finished', 4: 'finished', 5: 'finished' });
     expect(walk.begin()).toEqual([3]);
     expect(walk.finish(3)).toEqual([6]);
