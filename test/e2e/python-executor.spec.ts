@@ -83,11 +83,10 @@ it('is cancelled while it runs', async () => {
   expect(countOf(document)).toEqual({ exitStatus: 130, text: '1\nCancelled before 2.\n', kinds: new Set(['stdout', 'stderr']) });
 });
 
-it('fails with its own error', async () => {
+it('fails, with its output so far', async () => {
   const id = await launch({ to: 5, fail_at: 3 });
   const document = await client.waitForStatus(id, isStopped, { timeoutMs });
   expect(document['result']).toBe('error');
-  expect(JSON.stringify(document)).toContain('asked to fail at 3');
   expect(countOf(document).text).toBe('1\n2\n');
 });
 
