@@ -1,5 +1,5 @@
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { Changes, PlanStore, PlanVerdict, StoredPlan } from '@dynflow/engine';
+import type { Changes, PlanStore, PlanVerdict, StoredPlan, SubPlanTally } from '@dynflow/engine';
 import type { Pool } from 'pg';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
@@ -8,8 +8,10 @@ import type { StepColumns } from '../entities/step.entity.js';
 import type { ColumnValue } from '../plans/row-values.js';
 import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
 import { commitQuery, storable } from './commit-statement.js';
+import { subPlanTalliesStatement, subPlanTally, type SubPlanTallyColumns } from '../plans/sub-plan-tallies.js';
 import { commitFailure, postgresFailure } from './postgres-errors.js';
 import type { HeldShard } from '../tables/shard-store.js';
+import { SharedLookup } from './shared-lookup.js';
 import { snapshot } from './snapshot.js';
 
 /** After this a commit counts as failed, whatever became of it: a server that is cut off would never answer. */
@@ -25,12 +27,19 @@ export class PostgresPlanStore implements PlanStore {
   readonly #pool: Pool;
   readonly #commits: Pool;
   readonly #held: () => readonly HeldShard[];
+  readonly #existing: SharedLookup;
 
   /** `commits` is the pool that commits go through; `held` names the shards that must still be ours at each of them. */
   constructor(pool: Pool, commits: Pool, held: () => readonly HeldShard[]) {
     this.#pool = pool;
     this.#commits = commits;
     this.#held = held;
+    this.#existing = new SharedLookup(async (ids) => {
+      const { rows } = await pool.query<{ id: string }>('SELECT id FROM dynflow_execution_plans WHERE id = ANY ($1::text[])', [
+        ids.map(storable),
+      ]);
+      return new Set(rows.map(({ id }) => id));
+    });
   }
 
   async commit(changes: Changes): Promise<void> {
@@ -44,10 +53,7 @@ export class PostgresPlanStore implements PlanStore {
   }
 
   async existing(ids: readonly string[]): Promise<Set<string>> {
-    const { rows } = await this.#do(async () =>
-      this.#pool.query<{ id: string }>('SELECT id FROM dynflow_execution_plans WHERE id = ANY ($1::text[])', [ids.map(storable)]),
-    );
-    return new Set(rows.map(({ id }) => id));
+    return this.#do(async () => this.#existing.ask(ids));
   }
 
   async byIdempotencyKeys(keys: readonly string[]): Promise<Map<string, string>> {
@@ -71,6 +77,13 @@ export class PostgresPlanStore implements PlanStore {
 
   async loadUnfinished(): Promise<StoredPlan[]> {
     return this.#plansWhere("state IN ('pending', 'scheduled', 'planning', 'planned', 'running')", []);
+  }
+
+  async subPlanTallies(callerPlan: string): Promise<SubPlanTally[]> {
+    const { rows } = await this.#do(async () =>
+      this.#pool.query<SubPlanTallyColumns>(subPlanTalliesStatement('$1'), [storable(callerPlan)]),
+    );
+    return rows.map(subPlanTally);
   }
 
   async load(id: string): Promise<StoredPlan | null> {
