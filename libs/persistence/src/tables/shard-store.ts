@@ -47,16 +47,26 @@ export class ShardStore {
    *
    * @returns those it took.
    */
-  async take(owner: string, options: { readonly leaseMs: number; readonly limit: number }): Promise<Shard[]> {
+  async take(
+    owner: string,
+    options: {
+      readonly leaseMs: number;
+      readonly limit: number;
+      /** Those that somebody owns are left alone, even when their lease is over. */
+      readonly onlyFree?: boolean;
+    },
+  ): Promise<Shard[]> {
     const isAlone = this.#isShared ? 0 : 1;
+    // A time before any lease: then none of them is over.
+    const overBeforeMs = options.onlyFree === true ? -1 : Number.MAX_SAFE_INTEGER;
     // The condition stands twice: in a race the second gateway waits for the first one's row and looks again.
     const taken = await this.sql<Shard>`
       UPDATE dynflow_shards SET owner = ${owner}, epoch = epoch + 1, expires_at = now_ms() + ${options.leaseMs}
       WHERE id IN (
         SELECT id FROM dynflow_shards
-        WHERE owner IS NULL OR (owner <> ${owner} AND (expires_at <= now_ms() OR ${isAlone} = 1))
+        WHERE owner IS NULL OR (owner <> ${owner} AND ((expires_at <= now_ms() AND expires_at <= ${overBeforeMs}) OR ${isAlone} = 1))
         ORDER BY id LIMIT ${options.limit}
-      ) AND (owner IS NULL OR (owner <> ${owner} AND (expires_at <= now_ms() OR ${isAlone} = 1)))
+      ) AND (owner IS NULL OR (owner <> ${owner} AND ((expires_at <= now_ms() AND expires_at <= ${overBeforeMs}) OR ${isAlone} = 1)))
       RETURNING id, epoch`;
     for (const shard of taken) {
       this.#held.set(shard.id, { ...shard, owner });
@@ -91,6 +101,14 @@ export class ShardStore {
   /** What commits check. */
   get held(): readonly HeldShard[] {
     return [...this.#held.values()];
+  }
+
+  /** Gives some of the owner's shards back: others may take them at once. */
+  async giveBack(owner: string, ids: readonly number[]): Promise<void> {
+    for (const id of ids) {
+      await this.sql`UPDATE dynflow_shards SET owner = NULL, expires_at = 0 WHERE owner = ${owner} AND id = ${id} RETURNING id`;
+    }
+    this.forget(ids);
   }
 
   /** Gives all of the owner's shards back: others may take them at once. */

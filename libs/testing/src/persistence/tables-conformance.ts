@@ -114,6 +114,19 @@ export function describeTables(world: () => StoreWorld): void {
       expect(await shards.take('two', { leaseMs: 60_000, limit: 1 })).toEqual([{ id: 0, epoch: 2 }]);
     });
 
+    it('are given back one by one, and those whose lease is over can be left alone', async () => {
+      const { shards, isShared } = world().database;
+      const count = (await shards.all()).length;
+      await shards.take('one', { leaseMs: -1, limit: count });
+      const free = { leaseMs: 60_000, limit: count, onlyFree: true };
+      expect(await shards.take('two', free)).toHaveLength(isShared ? 0 : count);
+      const [owner] = (await shards.all()).map((shard) => shard.owner ?? '');
+      await shards.giveBack(owner ?? '', [0]);
+      expect((await shards.all())[0]).toMatchObject({ id: 0, owner: null });
+      expect(shards.held.some(({ id, owner: holder }) => id === 0 && holder === owner)).toBe(false);
+      expect(await shards.take('three', { ...free, limit: 1 })).toMatchObject([{ id: 0 }]);
+    });
+
     it('stay with an owner whose lease is over until somebody takes them', async () => {
       const { shards } = world().database;
       const [taken] = await shards.take('one', { leaseMs: -1, limit: 1 });
