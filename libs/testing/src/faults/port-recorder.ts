@@ -65,7 +65,12 @@ export class PortRecorder {
     // A function of its own: an arrow would not have the callback's `this`.
     const { around, prepare } = { around: this.#around.bind(this), prepare: this.#argument.bind(this) };
     return function recorded(this: unknown, ...args: unknown[]): unknown {
-      return around(call, () => method.apply(owner ?? this, args.map((argument) => prepare(call, argument))));
+      return around(call, () =>
+        method.apply(
+          owner ?? this,
+          args.map((argument) => prepare(call, argument)),
+        ),
+      );
     };
   }
 
