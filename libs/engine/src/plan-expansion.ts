@@ -66,6 +66,12 @@ interface Ancestor {
 /** One that is not deep may still grow without end, if each action plans several. */
 const MAX_ACTIONS = 100_000;
 
+/** What an executor planned, and the input it did so with if that is another one. */
+export interface PlanAnswer {
+  readonly nodes: readonly PlanNode[];
+  readonly input?: JsonObject;
+}
+
 export interface Expansion {
   readonly root: PlannedAction;
   /** Plan methods still to be asked for; the tree is complete when there is none. */
@@ -84,14 +90,14 @@ export function expandPlan(
   action: string,
   input: JsonObject,
   catalogue: Pick<ActionCatalogue, 'declarationOf' | 'subscribersOf'>,
-  answers: ReadonlyMap<string, PlanNode[]> = new Map(),
+  answers: ReadonlyMap<string, PlanAnswer> = new Map(),
 ): Expansion {
   const asked: AskedPlan[] = [];
   let count = 0;
 
   const expand = (
     name: string,
-    planningInput: PlanningValue,
+    givenInput: PlanningValue,
     depth: number,
     key: string,
     parent: Ancestor | null,
@@ -108,6 +114,8 @@ export function expandPlan(
     if (count > MAX_ACTIONS) {
       throw new InvalidPlanError(`the plan of "${action}" has more than ${MAX_ACTIONS} actions`);
     }
+    const changed = declaration.plan.kind === 'asked' ? answers.get(key)?.input : undefined;
+    const planningInput = changed === undefined ? givenInput : withPendingOutputs(changed, givenInput);
     const planned: PlannedAction = { declaration, planningInput, selfInput: null, body: [], subscribers: NONE };
     const ancestor: Ancestor = { name, isSubscriber: trigger !== null, parent };
     const nodes = nodesOf(declaration, planningInput, key);
@@ -125,7 +133,7 @@ export function expandPlan(
     return planned;
   };
 
-  const nodesOf = (declaration: ActionDeclaration, planningInput: PlanningValue, key: string): PlanNode[] | null => {
+  const nodesOf = (declaration: ActionDeclaration, planningInput: PlanningValue, key: string): readonly PlanNode[] | null => {
     switch (declaration.plan.kind) {
       case 'self':
         return [{ kind: 'self' }];
@@ -137,7 +145,7 @@ export function expandPlan(
           asked.push({ key, declaration, input: withoutPendingOutputs(planningInput) });
           return null;
         }
-        return answer;
+        return answer.nodes;
       }
     }
   };
@@ -245,4 +253,18 @@ export function isPlanningObject(value: PlanningValue): value is { [key: string]
 /** A plan method is pure and sees only what exists when it is asked: pending outputs look to it like null. */
 function withoutPendingOutputs(value: PlanningValue): JsonObject {
   return JSON.parse(JSON.stringify(value, (_, item: unknown) => (item instanceof PendingOutput ? null : item))) as JsonObject;
+}
+
+/** An input that comes back from an executor: what stood for a pending output there, and still does, is that output again. */
+function withPendingOutputs(changed: JsonValue, given: PlanningValue): PlanningValue {
+  if (given instanceof PendingOutput) {
+    return changed === null ? given : changed;
+  }
+  if (Array.isArray(changed)) {
+    return Array.isArray(given) ? changed.map((item, index) => withPendingOutputs(item, given[index] ?? null)) : changed;
+  }
+  if (!isJsonObject(changed) || !isPlanningObject(given)) {
+    return changed;
+  }
+  return Object.fromEntries(Object.entries(changed).map(([key, value]) => [key, withPendingOutputs(value, given[key] ?? null)]));
 }

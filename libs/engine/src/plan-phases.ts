@@ -74,10 +74,15 @@ export function tellFinalizePhases(options: EngineOptions, turn: Turn): void {
     guard(options, `the finalize phase of ${plan.id} could not be told`, () => phases.finalizeBegins(phasedPlan(plan)));
   }
   for (const plan of turn.rested) {
-    if (plan.phase === 'finalize') {
+    if (plan.phase === 'finalize' && hasFinalizeSteps(plan)) {
       guard(options, `the end of the finalize phase of ${plan.id} could not be told`, () => phases.finalizeEnds(plan.id));
     }
   }
+}
+
+/** Without them there is no phase that anybody could stand around. */
+export function hasFinalizeSteps(plan: Plan): boolean {
+  return plan.steps.some(({ kind }) => kind === 'finalize');
 }
 
 export function phasedPlan(plan: Plan): PhasedPlan {

@@ -1,6 +1,5 @@
 import { messageOf } from '@dynflow/kernel';
 import {
-  PlanNodeSchema,
   pluginOf,
   type GrantV1,
   type HttpAnswerV1,
@@ -14,21 +13,26 @@ import {
   answerRoute,
   declarationOf,
   errorAnswer,
-  invokeAction,
-  parseActionInput,
+  failureOf,
+  middlewareOf,
+  performDelay,
+  performPhase,
+  performPlanPhase,
   type ActionDefinition,
+  type ActionWithMiddleware,
   type DocumentStore,
   type InvocationOutcome,
+  type Middleware,
   type Plugin,
   type PluginLog,
 } from '@dynflow/plugin';
-import { z } from 'zod';
 import type { StepRun } from './run/step-run.js';
 
 /** A plugin with what it was started with. The only part that calls the plugin's code. */
 export class PluginHost {
   readonly declaration: PluginDeclaration;
   readonly #actions = new Map<string, ActionDefinition>();
+  readonly #middleware = new Map<string, readonly Middleware[]>();
   #health: PluginHealth = { state: 'broken', reason: 'it has not been started' };
   #services: unknown;
 
@@ -41,6 +45,7 @@ export class PluginHost {
     this.declaration = declarationOf(plugin, settings);
     for (const action of plugin.actions ?? []) {
       this.#actions.set(action.name, action);
+      this.#middleware.set(action.name, middlewareOf(plugin, action));
     }
   }
 
@@ -96,35 +101,29 @@ export class PluginHost {
     if (version !== grant.actionVersion) {
       return unable(`the plan was made for version ${grant.actionVersion} of ${grant.action}; this executor has version ${version}`);
     }
-    const parsed = await parseActionInput(action, grant.input);
-    if (!parsed.ok) {
-      return parsed.outcome;
-    }
-    run.input = parsed.input;
     run.services = this.#services;
-    return invokeAction(action, grant.phase, run);
+    return performPhase(this.#around(action), grant.phase, grant.input, run);
   }
 
   /** Plans an action whose plan phase is a function. Never throws. */
   async plan(request: PlanRequestV1): Promise<PlanAnswerV1> {
     const answer = { type: 'plan.answer', version: 1 } as const;
     const action = this.#find(request.action);
-    if (action === undefined || typeof action.plan !== 'function') {
+    if (action === undefined) {
       return { ...answer, error: { errorClass: 'NotFoundError', message: `no action ${request.action} to plan here`, kind: 'final' } };
     }
     if ((action.version ?? 1) !== request.actionVersion) {
       const message = `asked to plan version ${request.actionVersion} of ${request.action}; this executor has ${action.version ?? 1}`;
       return { ...answer, error: { errorClass: 'VersionMismatchError', message, kind: 'retryable' } };
     }
-    const parsed = await parseActionInput(action, request.input);
-    if (!parsed.ok) {
-      return parsed.outcome.kind === 'failed' ? { ...answer, error: parsed.outcome.error } : answer;
-    }
     try {
-      return { ...answer, nodes: z.array(PlanNodeSchema).parse(action.plan(parsed.input)) };
+      if (request.delay !== undefined) {
+        return { ...answer, input: await performDelay(this.#around(action), request.input, request.delay) };
+      }
+      return { ...answer, ...(await performPlanPhase(this.#around(action), request.input)) };
     } catch (error) {
-      const errorClass = error instanceof Error ? error.name : 'Error';
-      return { ...answer, error: { errorClass, message: messageOf(error), kind: 'final' } };
+      const outcome = failureOf(error);
+      return outcome.kind === 'failed' ? { ...answer, error: outcome.error } : answer;
     }
   }
 
@@ -134,6 +133,10 @@ export class PluginHost {
       return errorAnswer(503, { error: `${this.plugin.name} cannot work: ${this.#health.reason}` });
     }
     return answerRoute(this.plugin, request, this.#services, this.log);
+  }
+
+  #around(action: ActionDefinition): ActionWithMiddleware {
+    return { name: `${this.plugin.name}.${action.name}`, action, middleware: this.#middleware.get(action.name) ?? [] };
   }
 
   #find(fullName: string): ActionDefinition | undefined {

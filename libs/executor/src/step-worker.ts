@@ -219,8 +219,7 @@ export class StepWorker {
       fault === null
         ? await this.invoke(grant, run).catch(failureOf)
         : { kind: 'failed', error: { errorClass: 'SealedSecretsError', message: fault, kind: 'retryable' } };
-    run.end();
-    await this.#end(step, outcome, false);
+    await this.#end(step, run.end(outcome), false);
   }
 
   async #end(step: HeldStep, outcome: OutcomeV1, isAbandoned: boolean): Promise<void> {

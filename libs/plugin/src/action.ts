@@ -1,114 +1,21 @@
-import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { FinalizeDeclaration, PlanNode, RescueStrategy, StepErrorV1 } from '@dynflow/contracts';
+import type { JsonObject } from '@dynflow/kernel';
+import type { FinalizeDeclaration, PlanNode, RescueStrategy, Schedule } from '@dynflow/contracts';
 import type { z } from 'zod';
+import type { Derivable, Middleware } from './middleware.js';
+import type { MiddlewareList } from './middleware-rules.js';
+import type { Release, RunContext, Suspension } from './run-context.js';
 
-/** Documents of the plugin's, kept in the gateway's database; an executor has none of its own. */
-export interface DocumentStore {
-  /** The document with its revision, or null. */
-  get(collection: string, key: string): Promise<{ document: JsonObject; revision: number } | null>;
-  /** @returns false when `ifRevision` is given (0: must not exist yet) and the document has another revision now. */
-  put(collection: string, key: string, document: JsonObject, options?: { index?: string; ifRevision?: number }): Promise<boolean>;
-  delete(collection: string, key: string): Promise<void>;
-  /** All documents of the collection with this index word, in the order of their keys. */
-  find(collection: string, index: string): Promise<{ key: string; document: JsonObject; revision: number }[]>;
-}
-
-/** Where a plugin says what it does; secrets never go there. */
-export interface PluginLog {
-  debug(message: string, facts?: JsonObject): void;
-  info(message: string, facts?: JsonObject): void;
-  warn(message: string, facts?: JsonObject): void;
-  error(message: string, facts?: JsonObject): void;
-}
-
-/** The reason of a {@link RunContext.signal} that was aborted by a cancel. */
-export class CancelRequested extends Error {
-  constructor(readonly isForced: boolean) {
-    super(isForced ? 'cancelled by force' : 'cancelled');
-    this.name = 'CancelRequested';
-  }
-}
-
-/**
- * Thrown by `run` or `finalize` to end the step in error with a clear message.
- *
- * `kind` says what is known: `retryable` – nothing has happened; `final` – no use to try again; `unknown` – it may have had an effect.
- */
-export class StepFailure extends Error {
-  constructor(
-    message: string,
-    readonly kind: StepErrorV1['kind'] = 'final',
-    readonly output?: JsonObject,
-  ) {
-    super(message);
-    this.name = 'StepFailure';
-  }
-}
-
-/** Returned by `run` instead of an output: the step waits, without executor or slot, and is invoked again with the checkpoint. */
-export class Suspension {
-  constructor(readonly options: { checkpoint: JsonValue; waitingFor: string; wakeAfterMs?: number; output?: JsonObject }) {}
-}
-
-/** Parks the step: `return suspend({ checkpoint, waitingFor: 'host to pick the job up', wakeAfterMs: 60_000 })`. */
-export function suspend(options: { checkpoint: JsonValue; waitingFor: string; wakeAfterMs?: number; output?: JsonObject }): Suspension {
-  return new Suspension(options);
-}
-
-/** Returned by `run` when its executor drains: another one goes on with the checkpoint, at once. Only of `resumable` actions. */
-export class Release {
-  constructor(readonly checkpoint: JsonValue) {}
-}
-
-/** Hands the step on: `if (context.draining.aborted) return release({ jobId, offset })`. See {@link RunContext.draining}. */
-export function release(checkpoint: JsonValue): Release {
-  return new Release(checkpoint);
-}
-
-/** What `run` and `finalize` get. */
-export interface RunContext<Input = JsonObject, Services = unknown> {
-  readonly plan: string;
-  readonly step: number;
-  /** 1 at the first run of the step. */
-  readonly attempt: number;
-  /** Parsed by the action's schema, references resolved, secrets in their places. */
-  readonly input: Input;
-  /** The action's output so far. */
-  readonly output: JsonObject;
-  /** What an earlier invocation left, if any. */
-  readonly checkpoint: JsonValue | undefined;
-  /** Aborted with {@link CancelRequested} when the step is to be cancelled; `run` then ends as it sees fit. */
-  readonly signal: AbortSignal;
-  /**
-   * Aborted when this executor is to stop. A run of a `resumable` action then returns {@link release}, and is gone on with elsewhere;
-   * any other simply goes on: it is waited for.
-   */
-  readonly draining: AbortSignal;
-  /** What the plugin's `start` returned. */
-  readonly services: Services;
-  readonly store: DocumentStore;
-  readonly log: PluginLog;
-
-  /**
-   * Adds to the step's output, in order, at-least-once on the way and exactly once in the record. Await it: it resolves when there is
-   * room for more, which is what slows a fast producer down.
-   *
-   * @param kind `stdout`, `stderr` or `debug`; others pass through.
-   */
-  write(kind: string, text: string, options?: { id?: string | number; timestampMs?: number }): Promise<void>;
-
-  /** Keeps output values and a checkpoint while the run goes on; output keys are merged. Sent in order with the outcome. */
-  update(change: { output?: JsonObject; checkpoint?: JsonValue }): void;
-
-  /** Calls back for each event that was sent to this step from outside, each once. */
-  onEvent(callback: (data: JsonValue) => void): void;
-}
+export { CancelRequested, Release, StepFailure, Suspension, release, suspend } from './run-context.js';
+export type { DocumentStore, PluginLog, RunContext } from './run-context.js';
 
 /**
  * A plan method: a pure function of the input. Written as a method's type, so that actions of different inputs fit into one plugin: the
  * host parses an input with the action's own schema before it calls.
  */
 export type PlanMethod<Input> = { plan(input: Input): PlanNode[] }['plan'];
+
+/** See `ActionDefinition.delay`; written as a method's type for the same reason as {@link PlanMethod}. */
+export type DelayMethod<Input> = { delay(input: Input, schedule: Partial<Schedule>): JsonObject | Promise<JsonObject> }['delay'];
 
 /** An action as its author declares it. */
 export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services = unknown> {
@@ -127,6 +34,11 @@ export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services
   queue?: string;
   rescueStrategy?: RescueStrategy;
   cancellable?: boolean;
+  /**
+   * What a cancel does to a step that waits: `end` (default) ends it in its executor's place; `invoke` runs it once more, with
+   * `signal` aborted from the beginning, so that it can cancel what it waits for. A second, forced cancel ends it all the same.
+   */
+  cancelParked?: 'end' | 'invoke';
   resumable?: boolean;
   idempotent?: boolean;
   initialOutput?: JsonObject;
@@ -134,6 +46,21 @@ export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services
   chunksAs?: string;
   /** What a run that ended without its executor counts as; see `ActionDeclaration.abandonedOutput`. */
   abandonedOutput?: JsonObject;
+  /** Full names of actions, of any plugin: when one of them is planned, this one is planned beside it, with the same input. */
+  subscribesTo?: string[];
+  /**
+   * Looks at an input before a plan is scheduled for later, and gives back the one to store: complete it while the facts are at hand, or
+   * throw to refuse. Called by an executor, before any middleware's `delay` sees the answer.
+   */
+  delay?: DelayMethod<z.output<Schema>>;
+  /** How much the phases count in the plan's progress; 1 each unless given. */
+  progressWeights?: { run: number; finalize: number };
+  /** What states of its step are called when people look: `{ suspended: 'waiting for the host' }`. */
+  stateNames?: Record<string, string>;
+  /** Around its phases, inside of the plugin's own; see `Middleware`. */
+  middleware?: MiddlewareList<Middleware>;
+  /** Set by `extendAction`. */
+  derivedFrom?: Derivable;
 }
 
 /** Declares an action; it only helps the compiler to know the types of `input` and `services`. */

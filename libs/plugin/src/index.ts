@@ -1,5 +1,5 @@
 export { CancelRequested, Release, StepFailure, Suspension, defineAction, failUnless, release, suspend } from './action.js';
-export type { ActionDefinition, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
+export type { ActionDefinition, DelayMethod, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
 export type { ActionView, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 export type {
   FeatureStatus,
@@ -18,6 +18,12 @@ export type { GatewayPart, Plugin, PluginContext, PluginDefinition, PluginRoute 
 export { CancelSwitch } from './runners/cancel-switch.js';
 export { runCommand } from './runners/command-runner.js';
 export type { CommandContext, CommandOptions, CommandResult } from './runners/command-runner.js';
+export { descendantsOf, defineMiddleware, extendAction, middlewareOf, passThrough } from './middleware.js';
+export type { DelayCall, Derivable, Middleware, MiddlewareCall, Pass, RunCall } from './middleware.js';
+export { MiddlewareCycleError, doNotUse, orderMiddleware, use } from './middleware-rules.js';
+export type { MiddlewareList, MiddlewarePlace, MiddlewareRule, NamedMiddleware } from './middleware-rules.js';
+export { NotJsonError, performDelay, performPhase, performPlanPhase } from './runners/phases.js';
+export type { ActionWithMiddleware, PlannedTree } from './runners/phases.js';
 export { failureOf, invokeAction, parseActionInput } from './runners/invocation.js';
 export type { InvocationOutcome, ParsedInput } from './runners/invocation.js';
 export { answerRoute, errorAnswer } from './runners/route-answer.js';

@@ -12,6 +12,8 @@ import {
 } from '@dynflow/contracts';
 import type { ActionDefinition, DocumentStore, PluginLog } from './action.js';
 import type { GatewayApi, GatewayRoute } from './gateway-api.js';
+import { isAskedFor, middlewareOf, type Middleware } from './middleware.js';
+import type { MiddlewareList } from './middleware-rules.js';
 import type { Effect, EffectContext, LocalActionDefinition } from './local-action.js';
 
 /** What a plugin gets at start. */
@@ -41,6 +43,8 @@ export interface PluginDefinition<SettingsSchema extends z.ZodType = z.ZodType, 
   /** `section` of the configuration file, `DYNFLOW_<SECTION>_<SETTING>` in the environment. Setting names in snake case. */
   settings: { section: string; schema: SettingsSchema };
   actions?: ActionDefinition<z.ZodType, Services>[];
+  /** Around all actions of the plugin, outside of their own; see `Middleware`. */
+  middleware?: MiddlewareList<Middleware>;
   operations?: OperationDeclaration[];
   features?: (settings: z.output<SettingsSchema>) => FeatureDeclaration[];
   routes?: PluginRoute<Services>[];
@@ -65,7 +69,7 @@ export function definePlugin<SettingsSchema extends z.ZodType, Services>(definit
 
 /** What the gateway knows of the plugin: its declaration as data, with JSON Schemas of the inputs. */
 export function declarationOf(plugin: Plugin, settings: unknown): PluginDeclaration {
-  const executed = (plugin.actions ?? []).map((action) => declareAction(plugin.name, action));
+  const executed = (plugin.actions ?? []).map((action) => declareAction(plugin.name, action, middlewareOf(plugin, action)));
   const local = (plugin.gateway?.actions ?? []).map((action) => declareLocalAction(plugin.name, action));
   return PluginDeclaration.parse({
     plugin: plugin.name,
@@ -78,23 +82,28 @@ export function declarationOf(plugin: Plugin, settings: unknown): PluginDeclarat
   });
 }
 
-function declareAction(plugin: string, action: ActionDefinition): ActionDeclaration {
+function declareAction(plugin: string, action: ActionDefinition, middleware: readonly Middleware[]): ActionDeclaration {
   return ActionDeclaration.parse({
     name: `${plugin}.${action.name}`,
     version: action.version ?? 1,
     inputSchema: inputSchemaOf(action.input),
     secrets: action.secrets,
-    plan: planOf(action.plan),
+    plan: isAskedFor('plan', middleware) ? { kind: 'asked' } : planOf(action.plan),
     run: action.run !== undefined,
     finalize: typeof action.finalize === 'function' ? { kind: 'run' } : action.finalize,
     queue: action.queue,
     rescueStrategy: action.rescueStrategy,
     cancellable: action.cancellable,
+    cancelParked: action.cancelParked,
     resumable: action.resumable,
     idempotent: action.idempotent,
     initialOutput: action.initialOutput,
     chunksAs: action.chunksAs,
     abandonedOutput: action.abandonedOutput,
+    subscribesTo: action.subscribesTo,
+    delay: action.delay !== undefined || isAskedFor('delay', middleware) ? 'asked' : 'plain',
+    progressWeights: action.progressWeights,
+    stateNames: action.stateNames,
   });
 }
 

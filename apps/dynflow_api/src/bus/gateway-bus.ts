@@ -17,13 +17,14 @@ import {
   type GrantV1,
   type HeartbeatAnswerV1,
   type ManifestAnswerV1,
-  type PlanNode,
+  type PlanRequestV1,
   type RefusalV1,
+  type Schedule,
   type StepErrorV1,
   type StoreAnswerV1,
 } from '@dynflow/contracts';
 import { workQueues, type Delivery, type MessageBus } from '@dynflow/bus';
-import type { Engine, SealedGrant } from '@dynflow/engine';
+import type { Engine, SealedGrant, PlanAnswer } from '@dynflow/engine';
 import type { PluginLog } from '@dynflow/plugin';
 import type { PluginRegistry } from '../registry/plugin-registry.js';
 import type { SecretBox } from '../secrets/secret-box.js';
@@ -119,14 +120,27 @@ export class GatewayBus {
   }
 
   /** For the engine's outbox: asks an executor for a plan. @throws UnavailableError when none answers. */
-  async askPlan(declaration: ActionDeclaration, input: JsonObject): Promise<{ nodes: PlanNode[] } | { error: StepErrorV1 }> {
+  async askPlan(declaration: ActionDeclaration, input: JsonObject): Promise<PlanAnswer | { error: StepErrorV1 }> {
     const request = { type: 'plan', version: 1, action: declaration.name, actionVersion: declaration.version, input };
     const answer = await this.#options.bus.request(subjects.plan(pluginOf(declaration.name)), request, { timeoutMs: PLAN_TIMEOUT_MS });
-    const { nodes, error } = PlanAnswerV1.parse(answer);
+    const { nodes = [], input: changed, error } = PlanAnswerV1.parse(answer);
     if (error !== undefined) {
       return { error };
     }
-    return { nodes: nodes ?? [] };
+    return changed === undefined ? { nodes } : { nodes, input: changed };
+  }
+
+  /** For the engine's outbox: asks an executor before a plan is scheduled. @throws UnavailableError when none answers. */
+  async askDelay(
+    declaration: ActionDeclaration,
+    input: JsonObject,
+    schedule: Schedule,
+  ): Promise<{ input: JsonObject } | { error: StepErrorV1 }> {
+    const { name: action, version: actionVersion } = declaration;
+    const request: PlanRequestV1 = { type: 'plan', version: 1, action, actionVersion, input, delay: schedule };
+    const answer = await this.#options.bus.request(subjects.plan(pluginOf(action)), request, { timeoutMs: PLAN_TIMEOUT_MS });
+    const { input: changed, error } = PlanAnswerV1.parse(answer);
+    return error === undefined ? { input: changed ?? input } : { error };
   }
 
   async #onClaim(message: unknown, plugin: string): Promise<ClaimAnswerV1 | undefined> {

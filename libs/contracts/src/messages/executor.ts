@@ -25,7 +25,12 @@ export const StepEventV1 = z.object({
   version: z.literal(1),
   claim: z.string(),
   event: z.discriminatedUnion('kind', [
-    z.object({ kind: z.literal('cancel'), force: z.boolean() }),
+    z.object({
+      kind: z.literal('cancel'),
+      force: z.boolean(),
+      /** Why, unless somebody asked for it: a limit of time, say. */
+      reason: z.string().optional(),
+    }),
     z.object({ kind: z.literal('external'), id: z.string(), data: Json }),
   ]),
 });
@@ -55,21 +60,36 @@ export const HeartbeatAnswerV1 = z.object({
 });
 export type HeartbeatAnswerV1 = z.infer<typeof HeartbeatAnswerV1>;
 
-/** On `plan.<plugin>`: plan this action with this input. Any executor of the plugin answers; it is a pure function. */
+/**
+ * On `plan.<plugin>`: plan this action with this input. Any executor of the plugin answers; it is a pure function. With `delay` it is
+ * not planned yet: a plan of it is to be scheduled like that, and the answer has the input to plan it with later, or refuses.
+ */
 export const PlanRequestV1 = z.object({
   type: z.literal('plan'),
   version: z.literal(1),
   action: z.string(),
   actionVersion: z.number().int(),
   input: JsonRecord,
+  delay: z
+    .object({
+      startAtMs: z.number().nullable(),
+      startBeforeMs: z.number().nullable(),
+      isFrozen: z.boolean(),
+      after: z.array(z.string()),
+    })
+    .optional(),
 });
 export type PlanRequestV1 = z.infer<typeof PlanRequestV1>;
 
-/** The tree, or why it could not be planned. */
+/**
+ * The tree, or why it could not be planned. With an `input`, that is what the action was planned with: something around its plan phase
+ * changed it. To a request with `delay`: the input to store; absent, as from an older executor: as it was.
+ */
 export const PlanAnswerV1 = z.object({
   type: z.literal('plan.answer'),
   version: z.literal(1),
   nodes: z.array(PlanNodeSchema).optional(),
+  input: JsonRecord.optional(),
   error: StepErrorV1.optional(),
 });
 export type PlanAnswerV1 = z.infer<typeof PlanAnswerV1>;

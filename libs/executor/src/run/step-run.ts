@@ -1,11 +1,12 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { GrantV1, StepEventV1 } from '@dynflow/contracts';
-import { CancelSwitch, type DocumentStore, type PluginLog, type RunContext } from '@dynflow/plugin';
+import type { GrantV1, StepEventV1, SubPlanCounts } from '@dynflow/contracts';
+import { CancelSwitch, type DocumentStore, type InvocationOutcome, type PluginLog, type RunContext } from '@dynflow/plugin';
 import type { ExecutorEnvironment } from '../executor-environment.js';
 import type { HeldStep, StepEventReceiver } from '../protocol/held-step.js';
 import type { Outbox } from '../protocol/outbox.js';
 import type { OutputSender } from '../protocol/output-sender.js';
 import { StepOutput } from '../protocol/step-output.js';
+import { SaidProgress } from './said-progress.js';
 
 /** What all runs of an executor share. */
 export interface RunSurroundings {
@@ -27,6 +28,7 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
   #onEvent: ((data: JsonValue) => void) | undefined;
   #earlyEvents: JsonValue[];
   #seenEvents: Set<string> | undefined;
+  #progress: SaidProgress | undefined;
   #hasEnded = false;
   #hasWarned = false;
 
@@ -40,6 +42,9 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
     held.output = this.#stepOutput;
     // What woke a parked step comes first.
     this.#earlyEvents = grant.events;
+    if (grant.cancel !== undefined) {
+      this.#cancel.cancel(grant.cancel.force);
+    }
   }
 
   get plan(): string {
@@ -56,6 +61,10 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
 
   get output(): JsonObject {
     return this.grant.output;
+  }
+
+  get subPlans(): SubPlanCounts | undefined {
+    return this.grant.subPlans;
   }
 
   get checkpoint(): JsonValue | undefined {
@@ -109,6 +118,27 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
     this.surroundings.outbox.add(this.held, { kind: 'checkpoint', ...copy });
   };
 
+  readonly planEvent = (data: JsonValue, afterMs: number): void => {
+    if (this.#hasEnded) {
+      this.#warnLate('a planned event');
+      return;
+    }
+    this.surroundings.outbox.add(this.held, {
+      kind: 'checkpoint',
+      planEvents: [{ data: JSON.parse(JSON.stringify(data)) as JsonValue, afterMs }],
+    });
+  };
+
+  readonly progress = (fraction: number): void => {
+    if (this.#hasEnded) {
+      this.#warnLate('its progress');
+      return;
+    }
+    const { environment, outbox } = this.surroundings;
+    this.#progress ??= new SaidProgress(environment.clock, (progress) => outbox.add(this.held, { kind: 'checkpoint', progress }));
+    this.#progress.say(fraction);
+  };
+
   readonly onEvent = (callback: (data: JsonValue) => void): void => {
     this.#onEvent = callback;
     const early = this.#earlyEvents;
@@ -147,9 +177,17 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
     this.#draining.abort();
   }
 
-  /** The code has returned: whatever it still does with this context is too late. */
-  end(): void {
+  /** The code has returned: whatever it still does with this context is too late. @returns the outcome, with what was left to say. */
+  end(outcome: InvocationOutcome): InvocationOutcome {
     this.#hasEnded = true;
+    const progress = this.#progress?.end();
+    if (progress !== undefined && outcome.kind === 'suspended') {
+      return { progress, ...outcome };
+    }
+    if (progress !== undefined && outcome.kind === 'failed') {
+      this.surroundings.outbox.add(this.held, { kind: 'checkpoint', progress });
+    }
+    return outcome;
   }
 
   #warnLate(what: string): void {

@@ -2,6 +2,7 @@ import { DynflowError, messageOf, type JsonObject } from '@dynflow/kernel';
 import type { OutcomeV1, StepErrorV1 } from '@dynflow/contracts';
 import type { z } from 'zod';
 import { Release, StepFailure, Suspension, type ActionDefinition, type RunContext } from '../action.js';
+import { suspensionOutcome } from '../suspend-options.js';
 import { jsonFaultOf } from './json-fault.js';
 
 /** How an invocation of `run` or `finalize` ended. */
@@ -31,13 +32,14 @@ export async function invokeAction(
   action: ActionDefinition,
   phase: 'run' | 'finalize',
   context: RunContext<unknown, unknown>,
+  around: (code: () => Promise<unknown>) => Promise<unknown> = async (call) => call(),
 ): Promise<InvocationOutcome> {
   const code = phase === 'run' ? action.run : action.finalize;
   if (typeof code !== 'function') {
     return failed({ errorClass: 'MissingPhaseError', message: `the action ${action.name} has no ${phase} here`, kind: 'retryable' });
   }
   try {
-    const returned: unknown = await code(context);
+    const returned: unknown = await around(async () => code(context));
     if (returned instanceof Release) {
       return released(action, returned);
     }
@@ -74,7 +76,7 @@ function done(action: ActionDefinition, phase: string, returned: unknown): Invoc
 
 function suspended({ options }: Suspension): InvocationOutcome {
   const fault = jsonFaultOf(options);
-  return fault === null ? { kind: 'suspended', ...options } : notJson('the suspension', fault);
+  return fault === null ? suspensionOutcome(options) : notJson('the suspension', fault);
 }
 
 function released(action: ActionDefinition, { checkpoint }: Release): InvocationOutcome {

@@ -1,8 +1,11 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
+import type { SubPlanCounts } from '@dynflow/contracts';
 import type { ActionDefinition, DocumentStore, RunContext } from '../action.js';
+import { middlewareOf } from '../middleware.js';
 import type { Plugin } from '../plugin.js';
 import { CancelSwitch } from '../runners/cancel-switch.js';
-import { invokeAction, parseActionInput, type InvocationOutcome } from '../runners/invocation.js';
+import type { InvocationOutcome } from '../runners/invocation.js';
+import { performPhase } from '../runners/phases.js';
 import { findAction } from './find-action.js';
 import { MemoryDocumentStore } from './memory-document-store.js';
 import { silentLog } from './silent-log.js';
@@ -19,6 +22,12 @@ export interface ActionRunOptions extends PluginStartOptions {
   /** The output so far; default: the action's `initialOutput`. */
   output?: JsonObject;
   attempt?: number;
+  /** Events that are there from the beginning: what woke a parked step. */
+  events?: JsonValue[];
+  /** How the sub-plans that an earlier invocation asked for stand. */
+  subPlans?: SubPlanCounts;
+  /** It is invoked because it is to be cancelled (`cancelParked: 'invoke'`). */
+  cancel?: { force: boolean };
 }
 
 /** A piece of output as it was written. */
@@ -39,6 +48,10 @@ export interface ActionRunResult {
   /** All texts of a kind put together, `stdout` by default. */
   text: (kind?: string) => string;
   updates: { output?: JsonObject; checkpoint?: JsonValue }[];
+  /** What it said of its progress, in order. */
+  progress: number[];
+  /** Events that it planned for itself while it ran. */
+  plannedEvents: { data: JsonValue; afterMs: number }[];
 }
 
 /** A run that goes on. */
@@ -90,13 +103,8 @@ async function run(plugin: Plugin, action: ActionDefinition, context: KitContext
   context.services = started.services;
   let outcome: InvocationOutcome;
   try {
-    const parsed = await parseActionInput(action, options.input);
-    if (parsed.ok) {
-      context.input = parsed.input;
-      outcome = await invokeAction(action, options.phase ?? 'run', context);
-    } else {
-      outcome = parsed.outcome;
-    }
+    const around = { name: `${plugin.name}.${action.name}`, action, middleware: middlewareOf(plugin, action) };
+    outcome = await performPhase(around, options.phase ?? 'run', options.input, context);
   } finally {
     await started.stop();
   }
@@ -107,6 +115,8 @@ async function run(plugin: Plugin, action: ActionDefinition, context: KitContext
     chunks,
     text: (kind = 'stdout') => joined(chunks.filter((chunk) => chunk.kind === kind)),
     updates,
+    progress: context.said,
+    plannedEvents: context.plannedEvents,
   };
 }
 
@@ -122,6 +132,9 @@ class KitContext implements RunContext<unknown> {
   readonly #drain = new AbortController();
   readonly chunks: WrittenChunk[] = [];
   readonly updates: { output?: JsonObject; checkpoint?: JsonValue }[] = [];
+  readonly said: number[] = [];
+  readonly plannedEvents: { data: JsonValue; afterMs: number }[] = [];
+  readonly subPlans: SubPlanCounts | undefined;
   input: unknown;
   services: unknown;
   merged: JsonObject;
@@ -139,6 +152,11 @@ class KitContext implements RunContext<unknown> {
     this.merged = { ...this.output };
     this.checkpoint = options.checkpoint;
     this.store = options.store ?? new MemoryDocumentStore();
+    this.subPlans = options.subPlans;
+    this.#earlyEvents = [...(options.events ?? [])];
+    if (options.cancel !== undefined) {
+      this.switch.cancel(options.cancel.force);
+    }
   }
 
   get draining(): AbortSignal {
@@ -168,6 +186,12 @@ class KitContext implements RunContext<unknown> {
     this.updates.push(copy);
     this.merged = { ...this.merged, ...copy.output };
   };
+
+  readonly planEvent = (data: JsonValue, afterMs: number): void => {
+    this.plannedEvents.push(structuredClone({ data, afterMs }));
+  };
+
+  readonly progress = (fraction: number): void => void this.said.push(fraction);
 
   readonly onEvent = (callback: (data: JsonValue) => void): void => {
     this.#onEvent = callback;
