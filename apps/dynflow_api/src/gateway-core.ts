@@ -111,6 +111,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
       tell: (plugin, executor, message) => gatewayBus.tell(plugin, executor, message),
       perform: (action, name, payload) => local.perform(action, name, payload),
       askPlan: (declaration, input: JsonObject) => gatewayBus.askPlan(declaration, input),
+      askDelay: (declaration, input: JsonObject, schedule) => gatewayBus.askDelay(declaration, input, schedule),
     }),
     schedule: (turn) => void setImmediate(turn),
     world,

@@ -1,5 +1,5 @@
-import type { StepTokenV1 } from '@dynflow/contracts';
 import { actionOf, type Claim, type Plan, type Step } from './model.js';
+import type { ReadyToken } from './ports.js';
 import { tokenOf } from './turn.js';
 
 /** A running step with whoever holds it. */
@@ -14,7 +14,7 @@ export interface ClaimedStep {
 export class ActivePlans extends Map<string, Plan> {
   *claimedSteps(): Generator<ClaimedStep> {
     for (const plan of this.values()) {
-      if (plan.tally.running === 0) {
+      if (plan.tally.running === 0 || plan.state !== 'running') {
         continue;
       }
       for (const step of plan.steps) {
@@ -26,12 +26,12 @@ export class ActivePlans extends Map<string, Plan> {
   }
 
   /** Tokens of all steps that are ready. */
-  readyTokens(): { plugin: string; queue: string; token: StepTokenV1 }[] {
+  readyTokens(): ReadyToken[] {
     const tokens = [];
     for (const plan of this.values()) {
       if (plan.state === 'running') {
         for (const step of plan.steps) {
-          if (step.isReady) {
+          if (step.isReady && step.waitsFor === null) {
             tokens.push(tokenOf(plan, step));
           }
         }

@@ -1,9 +1,14 @@
 import type { ExecutorMessage, LocalInvocation } from '@dynflow/contracts';
 import { RETRY_AFTER_MS, guard, type EngineParts } from './engine-parts.js';
-import { actionOf, planResult, stepOf } from './model.js';
+import { planResult } from './model.js';
+import { PlanEvents } from './plan-events.js';
 import type { PlanLoader } from './plan-loader.js';
+import { tellFinalizePhases } from './plan-phases.js';
 import type { Planner } from './planner.js';
+import type { Schedules } from './schedules.js';
 import { errorOf } from './step-errors.js';
+import { SubPlanMaker } from './sub-plan-maker.js';
+import { TimeLimits } from './time-limits.js';
 import type { Timers } from './timers.js';
 import type { EffectRequest, Turn } from './turn.js';
 
@@ -11,14 +16,20 @@ import type { EffectRequest, Turn } from './turn.js';
 export class AfterCommit {
   readonly #engine: EngineParts;
   readonly #timers: Timers;
-  readonly #loader: PlanLoader;
+  readonly #schedules: Schedules;
+  readonly #timeLimits: TimeLimits;
+  readonly #maker: SubPlanMaker;
   readonly #planner: Planner;
+  readonly #events: PlanEvents;
 
-  constructor(engine: EngineParts, rooms: { timers: Timers; loader: PlanLoader; planner: Planner }) {
+  constructor(engine: EngineParts, rooms: { timers: Timers; loader: PlanLoader; planner: Planner; schedules: Schedules }) {
     this.#engine = engine;
     this.#timers = rooms.timers;
-    this.#loader = rooms.loader;
+    this.#schedules = rooms.schedules;
+    this.#timeLimits = new TimeLimits(engine);
+    this.#maker = new SubPlanMaker(engine, rooms);
     this.#planner = rooms.planner;
+    this.#events = new PlanEvents(engine.options);
   }
 
   /** All that follows a commit. Nothing in here may keep the rest from happening. */
@@ -28,10 +39,13 @@ export class AfterCommit {
       this.#engine.plans.delete(plan.id);
       this.#engine.subPlans.callerRests(plan.id);
       this.#timers.cancelOf(plan);
+      this.#timeLimits.forget(plan);
       guard(this.#engine.options, 'the end of a plan could not be told', () =>
         onRest?.({ id: plan.id, state: plan.state, result: planResult(plan) }),
       );
     }
+    tellFinalizePhases(this.#engine.options, turn);
+    this.#events.tell(turn);
     const tokens = turn.tokens();
     if (tokens.length > 0) {
       guard(this.#engine.options, 'tokens could not be published', () => outbox.publishTokens(tokens));
@@ -42,14 +56,19 @@ export class AfterCommit {
     for (const event of turn.events) {
       void this.#deliver(event);
     }
+    this.#schedules.committed(turn);
     for (const timer of turn.timers) {
       this.#timers.set(timer);
     }
+    this.#timeLimits.watch(turn);
     for (const effect of turn.effects) {
       void this.#perform(effect);
     }
     for (const spawn of turn.spawns) {
-      void this.#spawn(spawn);
+      void this.#maker.make(spawn);
+    }
+    for (const { parent, step } of turn.asked) {
+      void this.#maker.makeAsked(parent, step);
     }
     for (const plan of turn.unplanned) {
       void this.#planner.askForPlan(plan, new Map());
@@ -109,45 +128,5 @@ export class AfterCommit {
         .catch(() => void clock.at(clock.now() + RETRY_AFTER_MS, () => void tell()));
     };
     await tell();
-  }
-
-  /** Makes the sub-plans that a local action asked for; the action is invoked in the same turn, so that both are committed together. */
-  async #spawn(spawn: Turn['spawns'][number]): Promise<void> {
-    const { store, clock } = this.#engine.options;
-    const { parent, action, concurrencyLimit } = spawn;
-    const ids = spawn.children.flatMap((child) => (child.id === undefined ? [] : [child.id]));
-    try {
-      await this.#loader.inLine(ids, async () => {
-        const existing = await store.existing(ids);
-        await this.#engine.put((turn) => {
-          this.#loader.assertRead(ids);
-          const { runStep } = actionOf(parent, action);
-          const step = runStep === null ? undefined : stepOf(parent, runStep);
-          if (this.#engine.plans.get(parent.id) !== parent || step?.state.name !== 'suspended') {
-            return;
-          }
-          const made = spawn.children.map((child) =>
-            this.#planner.makePlan({ ...child, callerPlan: parent.id, callerAction: action, concurrencyLimit }, existing, turn),
-          );
-          turn.invocations.push({ plan: parent, step, event: { kind: 'spawned', plans: made.map(({ plan }) => plan) } });
-          if (parent.isCancelRequested) {
-            this.#cancelNew(made, turn);
-          }
-        });
-      });
-    } catch (error) {
-      this.#engine.options.onFault?.(`sub-plans of ${parent.id} could not be made; trying again`, error);
-      clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#spawn(spawn));
-    }
-  }
-
-  /** The plan was cancelled while its sub-plans were on their way: they are made, so that there is a record of them, and end. */
-  #cancelNew(made: readonly { plan: string; created: boolean }[], turn: Turn): void {
-    for (const { plan: id, created } of made) {
-      const plan = created ? this.#engine.plans.get(id) : undefined;
-      if (plan !== undefined) {
-        this.#engine.director.cancel(plan, false, turn);
-      }
-    }
   }
 }

@@ -1,12 +1,19 @@
 import { assertNever, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { LocalEvent, LocalOutcome, StepErrorV1 } from '@dynflow/contracts';
-import { actionOf, stepOf, type Action, type Claim, type Plan, type Step } from './model.js';
+import { cancelPlanStep, failUnbegun, giveUpSteps, hasCancellableRun } from './endings.js';
+import type { Gate } from './gate.js';
+import { actionOf, stepOf, type Action, type AskedSubPlans, type Claim, type Plan, type Step } from './model.js';
 import { movePlan, moveStep, remember } from './moves.js';
 import type { ActionCatalogue } from './ports.js';
+import { hasFinalizeSteps } from './plan-phases.js';
+import { sayProgress } from './progress.js';
 import { rescueStrategyOf } from './rescue.js';
+import { isLossRetried, nextRunOf, recordAttempt, type NextRun, type RandomSource } from './retries.js';
 import { cursorOf } from './rows.js';
 import { cancelMessage } from './step-events.js';
 import type { SubPlans } from './sub-plans.js';
+import { waitsForVersion } from './served-versions.js';
+import { isRunTimeOver, timeLimitError } from './time-limit-error.js';
 import type { Turn } from './turn.js';
 
 /**
@@ -17,9 +24,10 @@ import type { Turn } from './turn.js';
  * Does not own: time, storage, the bus; who runs steps; planning.
  *
  * Invariants:
- * D1. A step is ready only while its plan is running and its place in the flow has come; only a ready step can be claimed.
+ * D1. A step is ready only while its plan is running, its place in the flow has come and the gate has let it through; only a ready step
+ *     can be claimed.
  * D2. A step that is over is reported to the plan's cursor exactly once.
- * D3. A plan comes to rest (stopped, paused) only when none of its steps is running or suspended.
+ * D3. A plan comes to rest (stopped, paused) only when none of its steps is running or suspended, unless it is halted.
  * D4. A cancelled plan starts no further run step of a cancellable action; the others (a callback, say) still run, and so do finalize
  *     steps: they say how it went.
  * D5. What follows from a change is done one after the other from a list, so that a long chain of steps that end at once nests no calls.
@@ -29,20 +37,34 @@ export class Director {
   readonly #subPlans: SubPlans;
   readonly #world: string;
   readonly #planOf: (id: string | null) => Plan | undefined;
+  readonly #gate: Gate;
+  readonly #random: RandomSource;
   /** By plan, found when first needed: many steps may be skipped, and each must not cost a look at all actions. */
   readonly #dependents = new WeakMap<Plan, Map<number, Step[]>>();
   #followUps: (() => void)[] = [];
   #isFollowingUp = false;
 
-  constructor(options: { catalogue: ActionCatalogue; subPlans: SubPlans; world: string; planOf: (id: string | null) => Plan | undefined }) {
+  constructor(options: {
+    catalogue: ActionCatalogue;
+    subPlans: SubPlans;
+    world: string;
+    planOf: (id: string | null) => Plan | undefined;
+    gate: Gate;
+    random: RandomSource;
+  }) {
     this.#catalogue = options.catalogue;
     this.#subPlans = options.subPlans;
     this.#world = options.world;
     this.#planOf = options.planOf;
+    this.#gate = options.gate;
+    this.#random = options.random;
   }
 
-  /** Starts a planned plan, or resumes a paused one. */
+  /** Starts a planned plan, or resumes a paused one. A planned one that is held stays as it is. */
   start(plan: Plan, turn: Turn): void {
+    if (this.#gate.keepsFromStarting(plan, turn)) {
+      return;
+    }
     movePlan(plan, 'running', turn);
     plan.startedAtMs ??= turn.nowMs;
     remember(plan, 'start execution', this.#world, turn);
@@ -53,6 +75,9 @@ export class Director {
   walk(plan: Plan, turn: Turn): void {
     const cursor = cursorOf(plan);
     plan.cursor = cursor;
+    if (plan.phase === 'finalize' && hasFinalizeSteps(plan)) {
+      turn.finalizing.add(plan);
+    }
     for (const id of cursor.begin()) {
       this.#stepMayStart(plan, stepOf(plan, id), turn);
     }
@@ -61,13 +86,14 @@ export class Director {
 
   /** An executor has it now. */
   stepClaimed(plan: Plan, step: Step, claim: Claim, turn: Turn): void {
+    this.#gate.begun(plan, step, turn);
     moveStep(plan, step, { name: 'running', claim }, turn);
   }
 
   stepDone(plan: Plan, step: Step, output: JsonObject, turn: Turn): void {
     this.mergeOutput(plan, step, output, turn);
     step.checkpoint = undefined;
-    step.events = [];
+    expectNothing(step);
     moveStep(plan, step, { name: 'success' }, turn);
     this.#stepOver(plan, step, turn);
   }
@@ -78,7 +104,12 @@ export class Director {
    */
   stepFailed(plan: Plan, step: Step, error: StepErrorV1, output: JsonObject | undefined, turn: Turn): void {
     this.mergeOutput(plan, step, output ?? {}, turn);
-    step.events = [];
+    expectNothing(step);
+    const nextRun = step.state.name === 'running' ? nextRunOf(plan, step, error, turn.nowMs, this.#random) : null;
+    if (nextRun !== null) {
+      this.#runAgainLater(plan, step, error, nextRun, turn);
+      return;
+    }
     const { abandonedOutput } = actionOf(plan, step.action).declaration;
     if (plan.isExternal && step.kind === 'run' && step.state.name === 'running' && abandonedOutput !== undefined) {
       this.#abandon(plan, step, abandonedOutput, `${error.errorClass}: ${error.message}\n`, turn);
@@ -100,6 +131,9 @@ export class Director {
       waitingFor: string;
       wakeAfterMs?: number | undefined;
       output?: JsonObject | undefined;
+      progress?: number | undefined;
+      /** Sub-plans to be made of a step that an executor runs. */
+      askedSubPlans?: AskedSubPlans | undefined;
       isDue?: boolean;
     },
     turn: Turn,
@@ -111,16 +145,23 @@ export class Director {
     }
     this.mergeOutput(plan, step, options.output ?? {}, turn);
     step.checkpoint = options.checkpoint;
+    if (options.progress !== undefined) {
+      sayProgress(step, options.progress);
+    }
     step.attempt += 1;
     if (!isDue && step.state.name === 'running' && step.state.claim !== null) {
       step.events.splice(0, step.state.claim.tookEvents);
     }
     const wakeAtMs = options.wakeAfterMs === undefined ? null : turn.nowMs + options.wakeAfterMs;
     moveStep(plan, step, { name: 'suspended', waitingFor: options.waitingFor, isDue: false, wakeAtMs }, turn);
-    if (step.isCancelRequested && !this.#isLocal(plan, step)) {
+    if (step.isCancelRequested && !this.#seesToCancel(plan, step) && !this.#awaitsSubPlans(plan, step)) {
       // Nobody holds it any more, and nobody is to begin it again.
       this.#endUnstarted(plan, step, turn);
       return;
+    }
+    if (options.askedSubPlans !== undefined) {
+      step.askedSubPlans = options.askedSubPlans;
+      turn.asked.push({ parent: plan, step });
     }
     if (wakeAtMs !== null) {
       turn.timers.push({ plan: plan.id, step: step.id, attempt: step.attempt, atMs: wakeAtMs });
@@ -132,16 +173,39 @@ export class Director {
 
   /** Lets a suspended step be invoked again: a local one in this turn, any other by whoever claims it. */
   wake(plan: Plan, step: Step, event: LocalEvent | undefined, turn: Turn): void {
-    if (step.state.name !== 'suspended') {
+    if (step.state.name !== 'suspended' || plan.state !== 'running') {
       return;
     }
-    if (this.#isLocal(plan, step)) {
+    if (step.state.isRetry === true) {
+      // Only its time makes it begin anew; an event waits with it.
+      if (event?.kind !== 'timer' && !step.state.isDue) {
+        return;
+      }
+    } else if (this.#isLocal(plan, step)) {
       turn.invocations.push({ plan, step, event });
       return;
     }
     step.state.isDue = true;
     turn.touchStep(plan, step);
-    this.#makeReady(plan, step, turn);
+    this.#mayBegin(plan, step, turn);
+  }
+
+  /** The gate has opened for a step that it kept. */
+  begin(plan: Plan, step: Step, turn: Turn): void {
+    if (plan.state === 'running') {
+      this.#stepMayStart(plan, step, turn);
+    }
+  }
+
+  /** Ends the hold of a plan: it starts, or goes on where it was kept. */
+  letGo(plan: Plan, turn: Turn): void {
+    const kept = this.#gate.lift(plan, turn);
+    if (plan.state === 'planned' && this.#subPlans.admit(plan)) {
+      this.start(plan, turn);
+    }
+    for (const step of kept) {
+      this.begin(plan, step, turn);
+    }
   }
 
   mergeOutput(plan: Plan, step: Step, output: JsonObject, turn: Turn): void {
@@ -172,16 +236,50 @@ export class Director {
   /**
    * Cancels a plan: it is stored, so that it holds for steps that start later and after a restart.
    *
+   * @param because what is said of steps that end without having begun.
    * @returns how many steps were told or ended.
    */
-  cancel(plan: Plan, isForced: boolean, turn: Turn): number {
-    if (plan.state === 'stopped' || plan.state === 'paused') {
+  cancel(plan: Plan, isForced: boolean, turn: Turn, because?: string): number {
+    if (plan.state === 'stopped') {
       return 0;
     }
     plan.isCancelRequested = true;
     turn.touchPlan(plan);
+    switch (plan.state) {
+      case 'paused':
+        // As if it had been cancelled before the failure.
+        this.end(plan, 'finish execution', turn);
+        return 0;
+      case 'pending':
+      case 'scheduled':
+        cancelPlanStep(plan, turn);
+        this.end(plan, 'Delayed task cancelled', turn);
+        return 1;
+      case 'planning':
+        if (plan.isExternal && !isForced) {
+          // Its steps have to tell its starter, once somebody has said what they are.
+          return 0;
+        }
+        cancelPlanStep(plan, turn);
+        this.end(plan, 'planning cancelled', turn);
+        return 1;
+      case 'planned':
+        if (!plan.isExternal && (plan.callerPlan !== null || !hasCancellableRun(plan))) {
+          this.#subPlans.startAnyway(plan);
+          const ended = failUnbegun(plan, because ?? 'Cancelled before it started.', turn);
+          this.end(plan, 'finish execution', turn);
+          return ended;
+        }
+        break;
+      case 'running':
+        break;
+      default:
+        assertNever(plan.state);
+    }
+    const wasHeld = plan.heldBecause !== null;
     if (plan.state === 'planned') {
-      if (!this.#subPlans.startAnyway(plan)) {
+      plan.heldBecause = null;
+      if (!this.#subPlans.startAnyway(plan) && !wasHeld) {
         return 0;
       }
       const before = plan.tally.pending;
@@ -194,20 +292,54 @@ export class Director {
         told += 1;
       }
     }
+    if (wasHeld && plan.state === 'running') {
+      // What a cancel leaves to be done, such as telling the starter, is not held any more.
+      this.letGo(plan, turn);
+    }
     return told;
+  }
+
+  /** Ends a plan by force: its steps stay as they are, those who run them are told to stop, and nothing follows from what they say. */
+  halt(plan: Plan, turn: Turn): void {
+    plan.isHalted = true;
+    plan.cursor = null;
+    for (const step of giveUpSteps(plan, turn)) {
+      if (step.state.name === 'running' && step.state.claim !== null) {
+        turn.events.push(cancelMessage(plan, step, step.state.claim, actionOf(plan, step.action).declaration.name, true));
+      }
+    }
+    this.end(plan, 'halt execution', turn);
+  }
+
+  /** Ends a plan that does not come to its end by itself. Its steps are the caller's to see to. */
+  end(plan: Plan, history: string, turn: Turn): void {
+    plan.waitsFor = null;
+    this.#rest(plan, 'stopped', turn, history);
   }
 
   /** A running step whose executor is known to be gone: nobody can say what it did. */
   stepLost(plan: Plan, step: Step, turn: Turn): void {
     const { declaration } = actionOf(plan, step.action);
     const executor = step.state.name === 'running' ? (step.state.claim?.executor ?? 'unknown') : 'unknown';
-    if (declaration.idempotent || (declaration.resumable && step.kind === 'run')) {
+    const mayRepeat = declaration.idempotent && !isLossRetried(plan, step);
+    if ((mayRepeat || (declaration.resumable && step.kind === 'run')) && !isRunTimeOver(plan, step, turn.nowMs)) {
       const waitingFor = 'another executor to take it over';
       this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
       return;
     }
+    if (step.overLimit !== null) {
+      const silence = `${step.overLimit} Its executor was told to end it and did not say what became of it.`;
+      this.stepFailed(plan, step, timeLimitError(silence, 'unknown'), undefined, turn);
+      return;
+    }
     const message = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.`;
     this.stepFailed(plan, step, { errorClass: 'ExecutorLost', message, code: 'DYN_EXECUTOR_LOST', kind: 'unknown' }, undefined, turn);
+  }
+
+  /** Ends a run step that nobody holds, in its executor's place. */
+  endInPlace(plan: Plan, step: Step, error: StepErrorV1, turn: Turn): void {
+    moveStep(plan, step, { name: 'running', claim: null }, turn);
+    this.stepFailed(plan, step, error, undefined, turn);
   }
 
   /**
@@ -242,8 +374,12 @@ export class Director {
   resume(plan: Plan, turn: Turn): void {
     for (const step of plan.steps) {
       if (step.state.name === 'error' && step.kind === 'run') {
+        recordAttempt(plan, step, step.state.error, turn);
+        step.retries = 0;
+        step.runSinceMs = null;
         step.attempt += 1;
         step.isCancelRequested = false;
+        step.isCancelForced = false;
         step.state = { ...step.state, isRetrying: true };
         turn.touchStep(plan, step);
       } else if (step.kind === 'finalize' && (step.state.name === 'error' || step.state.name === 'success')) {
@@ -307,10 +443,8 @@ export class Director {
         }
         if (action.declaration.finalize.kind === 'failUnless' && step.kind === 'finalize') {
           this.#finalizeByData(plan, step, action, turn);
-        } else if (this.#isLocal(plan, step)) {
-          turn.invocations.push({ plan, step, event: undefined });
         } else {
-          this.#makeReady(plan, step, turn);
+          this.#mayBegin(plan, step, turn);
         }
         return;
       case 'scheduling':
@@ -329,17 +463,45 @@ export class Director {
     if (step.state.name !== 'suspended') {
       return;
     }
-    if (this.#isLocal(plan, step) || step.state.isDue) {
+    const isParkedLocal = this.#isLocal(plan, step) && step.state.isRetry !== true;
+    if (isParkedLocal && plan.heldBecause !== null) {
+      // Nothing of it is under way in this process: going on would be to begin.
+      this.#gate.admits(plan, step, turn);
+    } else if (step.state.isDue || isParkedLocal) {
       this.wake(plan, step, undefined, turn);
     } else if (step.state.wakeAtMs !== null) {
       turn.timers.push({ plan: plan.id, step: step.id, attempt: step.attempt, atMs: step.state.wakeAtMs });
     }
   }
 
-  #makeReady(plan: Plan, step: Step, turn: Turn): void {
+  /** Its place has come: if the gate lets it through, it is invoked in this turn, or whoever claims it may have it. */
+  #mayBegin(plan: Plan, step: Step, turn: Turn): void {
+    if (!this.#gate.admits(plan, step, turn)) {
+      step.readyAtMs = null;
+      return;
+    }
+    if (this.#isLocal(plan, step)) {
+      turn.invocations.push({ plan, step, event: undefined });
+      return;
+    }
     step.isReady = true;
+    step.readyAtMs ??= turn.nowMs;
+    step.waitsFor = waitsForVersion(plan, step, this.#catalogue);
     turn.touchStep(plan, step);
     turn.ready.push({ plan, step });
+  }
+
+  /** The run has failed, and its retry policy has another one follow. It begins as the first one did, unless it can take up its work. */
+  #runAgainLater(plan: Plan, step: Step, error: StepErrorV1, { atMs, waitingFor }: NextRun, turn: Turn): void {
+    recordAttempt(plan, step, error, turn);
+    step.retries += 1;
+    step.attempt += 1;
+    step.runSinceMs = null;
+    if (!actionOf(plan, step.action).declaration.resumable) {
+      step.checkpoint = undefined;
+    }
+    moveStep(plan, step, { name: 'suspended', waitingFor, isDue: false, wakeAtMs: atMs, isRetry: true }, turn);
+    turn.timers.push({ plan: plan.id, step: step.id, attempt: step.attempt, atMs });
   }
 
   #finalizeByData(plan: Plan, step: Step, action: Action, turn: Turn): void {
@@ -449,20 +611,26 @@ export class Director {
     }
   }
 
-  #rest(plan: Plan, state: 'stopped' | 'paused', turn: Turn): void {
+  #rest(plan: Plan, state: 'stopped' | 'paused', turn: Turn, history = state === 'stopped' ? 'finish execution' : 'pause execution'): void {
     movePlan(plan, state, turn);
     if (state === 'stopped') {
       plan.endedAtMs = turn.nowMs;
       plan.sealedSecrets = null;
     }
-    remember(plan, state === 'stopped' ? 'finish execution' : 'pause execution', this.#world, turn);
+    plan.heldBecause = null;
+    remember(plan, history, this.#world, turn);
     turn.rested.add(plan);
     this.releaseSiblings(plan, turn);
   }
 
   /** A sub-plan is at rest: those that waited for it start. One that is being read again starts when it has been read. */
   releaseSiblings(plan: Plan, turn: Turn): void {
-    for (const id of this.#subPlans.release(plan, this.#planOf(plan.callerPlan) !== undefined)) {
+    this.startSiblings(this.#subPlans.release(plan, this.#planOf(plan.callerPlan) !== undefined), turn);
+  }
+
+  /** Starts sub-plans that have a place now. */
+  startSiblings(ids: readonly string[], turn: Turn): void {
+    for (const id of ids) {
       const sibling = this.#planOf(id);
       if (sibling?.state === 'planned') {
         this.start(sibling, turn);
@@ -499,7 +667,8 @@ export class Director {
     if (!declaration.cancellable || step.kind !== 'run') {
       return false;
     }
-    if (step.isReady) {
+    const seesToIt = step.state.name === 'suspended' && this.#seesToCancel(plan, step) && !(isForced && step.isCancelForced);
+    if ((step.isReady || step.waitsFor !== null) && !seesToIt) {
       step.isReady = false;
       this.#endUnstarted(plan, step, turn);
       return true;
@@ -508,15 +677,40 @@ export class Director {
       return false;
     }
     step.isCancelRequested = true;
+    step.isCancelForced ||= isForced;
     turn.touchStep(plan, step);
-    if (this.#isLocal(plan, step)) {
+    const isRetry = step.state.name === 'suspended' && step.state.isRetry === true;
+    if (this.#isLocal(plan, step) && !isRetry) {
       this.wake(plan, step, { kind: 'cancel', force: isForced }, turn);
     } else if (step.state.name === 'running' && step.state.claim !== null) {
       turn.events.push(cancelMessage(plan, step, step.state.claim, declaration.name, isForced));
+    } else if (!isRetry && this.#awaitsSubPlans(plan, step)) {
+      // They are cancelled too; it ends when the last of them has.
+      return true;
+    } else if (!isRetry && seesToIt) {
+      this.wake(plan, step, undefined, turn);
     } else {
       this.#endUnstarted(plan, step, turn);
     }
     return true;
+  }
+
+  /** Its sub-plans are at rest: a cancelled step that waited for them ends. @returns true if it did. */
+  endIfWaitIsOver(plan: Plan, step: Step, turn: Turn): boolean {
+    if (!step.isCancelRequested || step.state.name !== 'suspended' || this.#seesToCancel(plan, step)) {
+      return false;
+    }
+    this.#endUnstarted(plan, step, turn);
+    return true;
+  }
+
+  /** A parked step that is to be cancelled is invoked, and decides itself. */
+  #seesToCancel(plan: Plan, step: Step): boolean {
+    return this.#isLocal(plan, step) || actionOf(plan, step.action).declaration.cancelParked === 'invoke';
+  }
+
+  #awaitsSubPlans(plan: Plan, step: Step): boolean {
+    return step.askedSubPlans !== null || (this.#subPlans.countsOf(plan.id, step.action)?.pending ?? 0) > 0;
   }
 
   /** Ends a cancelled step that nobody holds, in its executor's place. */
@@ -538,4 +732,11 @@ export class Director {
     }
     this.stepDone(plan, step, output, turn);
   }
+}
+
+/** A step that is over gets no events, and has no sub-plans made any more. */
+function expectNothing(step: Step): void {
+  step.events = [];
+  step.plannedEvents = [];
+  step.askedSubPlans = null;
 }

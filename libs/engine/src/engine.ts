@@ -1,19 +1,29 @@
 import { NotFoundError, type JsonValue } from '@dynflow/kernel';
-import type { ClaimRequestV1, OutputV1, RefusalV1, ReportV1, StepErrorV1, StepTokenV1 } from '@dynflow/contracts';
+import type { ClaimRequestV1, OutputV1, ReportV1, StepErrorV1 } from '@dynflow/contracts';
 import { ActivePlans } from './active-plans.js';
 import { AfterCommit } from './after-commit.js';
 import { Director } from './director.js';
 import type { EngineOptions, EngineParts } from './engine-parts.js';
-import { applyOutput, applyReport, decideClaim, type SealedGrant } from './executor-messages.js';
+import { applyOutput, applyReport, decideClaim, type Refusal, type SealedGrant } from './executor-messages.js';
+import { Gate } from './gate.js';
+import { Holds, type HoldState } from './holds.js';
+import { Limits } from './limits.js';
+import { Interventions } from './interventions.js';
+import { Launches } from './launches.js';
 import { LocalActions } from './local-actions.js';
-import { actionOf, stepOf, type StoredEvent } from './model.js';
-import { UnknownActionError } from './plan-expansion.js';
+import { actionOf, stepOf } from './model.js';
 import { PlanLoader } from './plan-loader.js';
 import { Planner, type TriggerInput } from './planner.js';
 import { ReferenceResolver } from './references.js';
+import type { ReadyToken } from './ports.js';
+import { rememberRates } from './remember-rates.js';
 import type { StoredPlan } from './rows.js';
-import { eventMessage } from './step-events.js';
+import { giveEvent } from './planned-events.js';
+import { Schedules } from './schedules.js';
+import { Singletons } from './singletons.js';
 import { StepHolders } from './step-holders.js';
+import { SubPlanNews } from './sub-plan-news.js';
+import { servedChanged } from './served-versions.js';
 import { SubPlans } from './sub-plans.js';
 import { Timers } from './timers.js';
 import { TurnLoop } from './turn-loop.js';
@@ -35,13 +45,21 @@ import { TurnLoop } from './turn-loop.js';
 export class Engine {
   readonly #parts: EngineParts;
   readonly #local: LocalActions;
+  readonly #news: SubPlanNews;
   readonly #loader: PlanLoader;
-  readonly #planner: Planner;
+  readonly #launches: Launches;
+  readonly #interventions: Interventions;
+  readonly #schedules: Schedules;
+  readonly #singletons: Singletons;
   readonly #holders: StepHolders;
+  readonly #holds: Holds;
 
   constructor(options: EngineOptions) {
     const plans = new ActivePlans();
     const subPlans = new SubPlans();
+    const resolver = new ReferenceResolver(options.store);
+    const limits = new Limits({ clock: options.clock, resolver, planOf: (plan) => plans.get(plan) });
+    const gate = new Gate(limits);
     const loop: TurnLoop = new TurnLoop({
       clock: options.clock,
       store: options.store,
@@ -49,6 +67,7 @@ export class Engine {
       beforeCommit: (turn) => this.#local.invokeAll(turn),
       onCommitted: (turn) => {
         subPlans.keep();
+        gate.keep();
         afterCommit.send(turn);
       },
       onFailed: (turn, error) => this.#loader.recover(turn, error),
@@ -62,28 +81,84 @@ export class Engine {
         subPlans,
         world: options.world,
         planOf: (plan) => (plan === null ? undefined : plans.get(plan)),
+        gate,
+        random: options.random ?? (() => 0),
       }),
-      resolver: new ReferenceResolver(options.store),
+      gate,
+      limits,
+      serves: options.catalogue.serves?.bind(options.catalogue),
+      resolver,
       put: (decide) => loop.put(decide),
     };
+    // The turn itself has nothing to decide: at its end the gate looks who may pass.
+    limits.onRoom = () =>
+      void loop.put(() => undefined).catch((error: unknown) => options.onFault?.('limits could not be looked at', error));
     const timers = new Timers(this.#parts);
-    this.#local = new LocalActions(this.#parts);
-    this.#loader = new PlanLoader(this.#parts, timers);
-    this.#planner = new Planner(this.#parts);
+    const schedules: Schedules = new Schedules(this.#parts, (plan, turn) => planner.begin(plan, turn));
+    const singletons: Singletons = new Singletons(plans, () => this.#loader.isAllRead);
+    const planner = new Planner(this.#parts, { singletons, consider: (plan, turn) => schedules.consider(plan, turn) });
+    this.#singletons = singletons;
+    this.#schedules = schedules;
+    this.#news = new SubPlanNews(this.#parts);
+    this.#local = new LocalActions(this.#parts, this.#news);
+    this.#loader = new PlanLoader(this.#parts, { timers, schedules, singletons });
+    this.#launches = new Launches(this.#parts, { loader: this.#loader, planner });
+    this.#interventions = new Interventions(this.#parts, { loader: this.#loader, schedules });
     this.#holders = new StepHolders(this.#parts, this.#loader);
-    const afterCommit = new AfterCommit(this.#parts, { timers, loader: this.#loader, planner: this.#planner });
+    this.#holds = new Holds(this.#parts, this.#loader);
+    const afterCommit = new AfterCommit(this.#parts, { timers, loader: this.#loader, planner, schedules });
   }
 
-  /** Loads what an earlier process left unfinished and goes on with it. Call it once, before anything else. */
-  async start(): Promise<void> {
-    const stored = await this.#parts.options.store.loadUnfinished();
+  /**
+   * Loads what an earlier process left unfinished and goes on with it. Call it once, before anything else.
+   *
+   * @param options `holdBecause`: nothing of it goes on until {@link release}.
+   * @returns how many plans were unfinished.
+   */
+  async start(options: { holdBecause?: string } = {}): Promise<number> {
+    await this.#holds.load();
+    await rememberRates(this.#parts);
+    const unfinished = await this.#parts.options.store.loadUnfinished();
+    const stored = await Promise.all(unfinished.map(async (plan) => this.#loader.recount.counted(plan)));
     // Running sub-plans first: they hold their places under a limit, whatever the age of those that wait.
     const isRunning = (plan: StoredPlan): number => (plan.plan.state === 'running' ? 0 : 1);
     await this.#parts.put((turn) => {
       for (const plan of stored.toSorted((a, b) => isRunning(a) - isRunning(b))) {
-        this.#loader.adopt(plan, turn);
+        this.#loader.adopt(this.#holds.heldAs(plan, options.holdBecause), turn);
+        this.#holds.noteAdopted(plan.plan.id, options.holdBecause, turn);
       }
     });
+    return stored.length;
+  }
+
+  /**
+   * Holds plans with their sub-plans: none of them begins anything until {@link release}; what runs goes on. Without plans: no plan starts
+   * any more, those that have started go on; that is kept over a restart.
+   *
+   * @returns how many plans are held by this.
+   * @throws UnavailableError if that cannot be said now.
+   */
+  async hold({ reason, plans }: { reason: string; plans?: readonly string[] }): Promise<number> {
+    if (plans !== undefined) {
+      return this.#holds.holdPlans(plans, reason);
+    }
+    await this.#holds.holdNewWork(reason);
+    return 0;
+  }
+
+  /** Lets held plans go on, with their sub-plans; without plans all of them, and new work too. @returns how many were held. */
+  async release(options: { plans?: readonly string[] } = {}): Promise<number> {
+    return this.#holds.release(options.plans);
+  }
+
+  /** What is held now. */
+  get holds(): HoldState {
+    return this.#holds.state;
+  }
+
+  /** Executors of a plugin have come, changed or gone, and with them the versions of its actions that are served. */
+  async servedChanged(plugin: string): Promise<void> {
+    await this.#parts.put((turn) => servedChanged(this.#parts.plans.values(), this.#parts.options.catalogue, plugin, turn));
   }
 
   /** Ids of the plans in memory. */
@@ -92,23 +167,16 @@ export class Engine {
   }
 
   /**
-   * Makes a plan and starts it; resolved when that is committed. With an id of the caller's it is idempotent: a plan that exists is
-   * left alone and `created` is false. A plan whose planning fails exists all the same, `stopped` with result `error`; `error` says why.
+   * Makes a plan and starts it, or schedules it; resolved when that is committed. With an id or an idempotency key of the caller's it is
+   * idempotent: a plan that exists is left alone and `created` is false. A plan whose planning fails, or that an executor refuses to have
+   * delayed, exists all the same, `stopped` with result `error`; `error` says why.
    *
-   * @throws UnknownActionError if nobody declares the action; UnavailableError if the store cannot be written.
+   * @throws UnknownActionError if nobody declares the action; InvalidInputError for a schedule that cannot be kept: it names a plan that
+   * does not exist, the plan itself, or one that waits for it; IdempotencyConflictError if the key belongs to another launch;
+   * UnavailableError if the store cannot be written, or nobody answers who has to be asked before the plan is delayed.
    */
   async trigger(request: TriggerInput): Promise<{ plan: string; created: boolean; error?: StepErrorV1 }> {
-    if (this.#parts.options.catalogue.declarationOf(request.action) === undefined) {
-      throw new UnknownActionError(request.action);
-    }
-    const ids = request.id === undefined ? [] : [request.id];
-    return this.#loader.inLine(ids, async () => {
-      const existing = ids.length === 0 ? new Set<string>() : await this.#parts.options.store.existing(ids);
-      return this.#parts.put((turn) => {
-        this.#loader.assertRead(ids);
-        return this.#planner.makePlan(request, existing, turn);
-      });
-    });
+    return this.#launches.trigger(request);
   }
 
   /**
@@ -116,11 +184,20 @@ export class Engine {
    *
    * @throws UnavailableError if that cannot be said now (also by {@link report}, {@link output} and all that address a plan).
    */
-  async claim(plugin: string, request: ClaimRequestV1): Promise<(SealedGrant | RefusalV1)[]> {
+  async claim(plugin: string, request: ClaimRequestV1): Promise<(SealedGrant | Refusal)[]> {
     const answers = await this.#parts.put((turn) => {
       this.#loader.assertRead(request.claims.map(({ plan }) => plan));
       return request.claims.map((claim) => ({
-        answer: decideClaim({ plan: this.#parts.plans.get(claim.plan), plugin, request, claim, director: this.#parts.director, turn }),
+        answer: decideClaim({
+          plan: this.#parts.plans.get(claim.plan),
+          plugin,
+          request,
+          claim,
+          director: this.#parts.director,
+          subPlans: this.#parts.subPlans,
+          serves: this.#parts.serves,
+          turn,
+        }),
         plan: this.#parts.plans.get(claim.plan),
       }));
     });
@@ -147,6 +224,7 @@ export class Engine {
           message,
           report,
           director: this.#parts.director,
+          catalogue: this.#parts.options.catalogue,
           turn,
           outputLimitBytes: limit,
         });
@@ -185,60 +263,50 @@ export class Engine {
       if (plan === undefined || step === undefined) {
         return false;
       }
-      if (step.state.name !== 'running' && step.state.name !== 'suspended') {
-        return false;
-      }
-      const { name } = actionOf(plan, step.action).declaration;
-      if (this.#parts.options.catalogue.isLocal(name)) {
-        this.#parts.director.wake(plan, step, { kind: 'external', data }, turn);
-        return true;
-      }
-      const event: StoredEvent = { id: this.#parts.options.ids.uuid(), data };
-      step.events.push(event);
-      turn.touchStep(plan, step);
-      if (step.state.name === 'running' && step.state.claim !== null) {
-        turn.events.push(eventMessage(plan, step, step.state.claim, name, event));
-      } else {
-        this.#parts.director.wake(plan, step, undefined, turn);
-      }
-      return true;
+      return giveEvent(this.#parts, plan, step, { id: this.#parts.options.ids.uuid(), data }, turn);
     });
   }
 
   /**
-   * Cancels a plan with its sub-plans and theirs. Stored before anybody is told.
+   * Cancels a plan with its sub-plans and theirs. Stored before anybody is told. A plan that was not planned yet, or is paused, ends.
    *
-   * @returns how many steps were told or ended; null if the plan is not active here (at rest, or unknown).
+   * @returns how many steps were told or ended; null if there is nothing to cancel: it has stopped, or is unknown.
    */
   async cancel(planId: string, options: { force?: boolean } = {}): Promise<number | null> {
-    return this.#parts.put((turn) => {
-      const family = [planId];
-      // The list grows while it is gone through.
-      for (const member of family) {
-        family.push(...this.#parts.subPlans.activeOf(member));
-      }
-      this.#loader.assertRead(family);
-      if (!this.#parts.plans.has(planId)) {
-        return null;
-      }
-      let told = 0;
-      for (const member of family) {
-        const plan = this.#parts.plans.get(member);
-        told += plan === undefined ? 0 : this.#parts.director.cancel(plan, options.force ?? false, turn);
-      }
-      return told;
-    });
+    return this.#interventions.cancel(planId, options.force ?? false);
   }
 
-  /** Lets a paused plan go on. @throws NotFoundError for an unknown plan, PlanNotPausedError. */
+  /**
+   * Ends a plan by force, whatever it is doing: it is `stopped` with result `halted`, its steps stay as they are. Whoever holds one is told
+   * to cancel it by force, and what they say afterwards has no effect. `family`: its active sub-plans and theirs, too.
+   *
+   * @returns false if it had stopped already. @throws NotFoundError for an unknown plan.
+   */
+  async halt(planId: string, options: { family?: boolean } = {}): Promise<boolean> {
+    return this.#interventions.halt(planId, options.family ?? false);
+  }
+
+  /**
+   * Freezes a scheduled plan, so that it does not begin, or lets it begin again; with a new time to begin at (null: none) if one is given.
+   * Its deadline holds all the same.
+   *
+   * @throws NotFoundError for an unknown plan, PlanNotScheduledError, InvalidInputError for a time that cannot be.
+   */
+  async setFrozen(planId: string, isFrozen: boolean, newStartAtMs?: number | null): Promise<void> {
+    await this.#interventions.setFrozen(planId, isFrozen, newStartAtMs);
+  }
+
+  /** Lets a paused plan go on. @throws NotFoundError for an unknown plan, PlanNotPausedError, SingletonActiveError. */
   async resume(planId: string): Promise<void> {
     await this.#loader.inLine([planId], async () => {
-      const stored = await this.#parts.options.store.load(planId);
-      await this.#parts.put((turn) => {
+      await this.#loader.recount.read(planId, (stored, turn) => {
         const plan = this.#loader.pausedPlan(planId, stored);
+        this.#singletons.take(plan);
         this.#parts.plans.set(plan.id, plan);
+        this.#schedules.resumed(plan.id, turn);
+        this.#loader.recount.restore(plan, turn);
         this.#parts.subPlans.admit(plan);
-        this.#local.noteCounts(plan, turn);
+        this.#news.noteCounts(plan, turn);
         this.#parts.director.resume(plan, turn);
       });
     });
@@ -285,7 +353,7 @@ export class Engine {
   }
 
   /** Tokens of all steps that are ready now: what the loop that re-publishes works from. */
-  readyTokens(): { plugin: string; queue: string; token: StepTokenV1 }[] {
+  readyTokens(): ReadyToken[] {
     return this.#parts.plans.readyTokens();
   }
 }

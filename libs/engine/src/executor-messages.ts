@@ -7,10 +7,17 @@ import {
   type OutputV1,
   type RefusalV1,
   type ReportV1,
+  type SubPlanCounts,
 } from '@dynflow/contracts';
 import type { Director } from './director.js';
 import { actionOf, type Claim, type Plan, type Step } from './model.js';
-import type { Turn } from './turn.js';
+import { sayProgress } from './progress.js';
+import { planEvents } from './planned-events.js';
+import type { ActionCatalogue, ReadyToken } from './ports.js';
+import { askedSubPlans } from './sub-plan-maker.js';
+import type { SubPlans } from './sub-plans.js';
+import { timeLimitError } from './time-limit-error.js';
+import { tokenOf, type Turn } from './turn.js';
 
 /*
  * What executors say, decided: claims, reports, output. A message is believed only for the plugin of its subject, and only for a step
@@ -24,6 +31,11 @@ export interface SealedGrant extends Omit<GrantV1, 'secrets'> {
   secretKeys: readonly string[];
 }
 
+/** `stillReady`: only this executor cannot have the step; its token is for others. */
+export interface Refusal extends RefusalV1 {
+  readonly stillReady?: ReadyToken;
+}
+
 /** Grants a ready step, and grants it again to the same claim. Everything else is refused with a reason. */
 export function decideClaim(options: {
   plan: Plan | undefined;
@@ -31,30 +43,36 @@ export function decideClaim(options: {
   request: ClaimRequestV1;
   claim: ClaimRequestV1['claims'][number];
   director: Director;
+  subPlans: SubPlans;
+  serves?: ActionCatalogue['serves'] | undefined;
   turn: Turn;
-}): SealedGrant | RefusalV1 {
-  const { plan, plugin, request, claim, director, turn } = options;
-  const refuse = (reason: string): RefusalV1 => ({ claim: claim.claim, result: 'refused', reason });
+}): SealedGrant | Refusal {
+  const { plan, plugin, request, claim, director, subPlans, turn } = options;
+  const refuse = (reason: string): Refusal => ({ claim: claim.claim, result: 'refused', reason });
   const step = plan?.steps[claim.step - 1];
-  if (plan === undefined || step === undefined) {
+  if (plan === undefined || step === undefined || plan.state !== 'running') {
     return refuse('no such step is waiting: its plan is at rest or unknown');
   }
   if (pluginOf(actionOf(plan, step.action).declaration.name) !== plugin) {
     return refuse('the step belongs to another plugin');
   }
   if (step.state.name === 'running' && step.state.claim?.id === claim.claim) {
-    return grant(plan, step, step.state.claim);
+    return grant(plan, step, step.state.claim, subPlans.countsOf(plan.id, step.action));
   }
   if (!step.isReady || step.attempt !== claim.attempt) {
     return refuse(step.attempt === claim.attempt ? `the step is ${step.state.name}` : `attempt ${step.attempt} is due`);
   }
   const { executor, startId } = request;
+  const { name, version } = actionOf(plan, step.action).declaration;
+  if (options.serves?.({ plugin, executor, startId }, name, version) === false) {
+    return { ...refuse(`this executor does not serve version ${version} of ${name}`), stillReady: tokenOf(plan, step) };
+  }
   const held: Claim = { id: claim.claim, executor, startId, lastReport: 0, tookEvents: step.events.length };
   director.stepClaimed(plan, step, held, turn);
-  return grant(plan, step, held);
+  return grant(plan, step, held, subPlans.countsOf(plan.id, step.action));
 }
 
-function grant(plan: Plan, step: Step, claim: Claim): SealedGrant {
+function grant(plan: Plan, step: Step, claim: Claim, subPlans: SubPlanCounts | undefined): SealedGrant {
   const action = actionOf(plan, step.action);
   const { declaration } = action;
   return {
@@ -72,6 +90,8 @@ function grant(plan: Plan, step: Step, claim: Claim): SealedGrant {
     secretKeys: declaration.secrets,
     ...(step.checkpoint === undefined ? {} : { checkpoint: step.checkpoint }),
     events: step.events.slice(0, claim.tookEvents).map(({ data }) => data),
+    ...(subPlans === undefined ? {} : { subPlans }),
+    ...(step.isCancelRequested && declaration.cancelParked === 'invoke' ? { cancel: { force: step.isCancelForced } } : {}),
     nextSeq: step.nextSeq,
   };
 }
@@ -83,6 +103,7 @@ export function applyReport(options: {
   message: ReportV1;
   report: ReportV1['reports'][number];
   director: Director;
+  catalogue: ActionCatalogue;
   turn: Turn;
   outputLimitBytes: number;
 }): void {
@@ -99,8 +120,14 @@ export function applyReport(options: {
   }
   claim.lastReport = report.number;
   turn.touchStep(plan, step);
+  turn.heard.push({ plan, step });
   storeChunks(plan, step, report.chunks, true, turn, outputLimitBytes);
   const { outcome } = report;
+  if (step.overLimit !== null && outcome.kind !== 'checkpoint') {
+    const output = outcome.kind === 'released' ? undefined : outcome.output;
+    director.stepFailed(plan, step, timeLimitError(step.overLimit, 'final'), output, turn);
+    return;
+  }
   switch (outcome.kind) {
     case 'done':
       director.stepDone(plan, step, outcome.output, turn);
@@ -108,9 +135,17 @@ export function applyReport(options: {
     case 'failed':
       director.stepFailed(plan, step, outcome.error, outcome.output, turn);
       return;
-    case 'suspended':
-      director.stepSuspended(plan, step, outcome, turn);
+    case 'suspended': {
+      const { subPlans, planEvents: events = [], ...suspension } = outcome;
+      const asked = subPlans === undefined ? undefined : askedSubPlans(subPlans, plan, step, options.catalogue);
+      if (asked !== undefined && 'error' in asked) {
+        director.stepFailed(plan, step, asked.error, outcome.output, turn);
+        return;
+      }
+      planEvents(plan, step, events, `${step.attempt}.${report.number}`, turn);
+      director.stepSuspended(plan, step, { ...suspension, askedSubPlans: asked }, turn);
       return;
+    }
     case 'released': {
       const waitingFor = 'another executor to take it over';
       director.stepSuspended(plan, step, { checkpoint: outcome.checkpoint, waitingFor, isDue: true }, turn);
@@ -118,9 +153,13 @@ export function applyReport(options: {
     }
     case 'checkpoint':
       director.mergeOutput(plan, step, outcome.output ?? {}, turn);
+      if (outcome.progress !== undefined) {
+        sayProgress(step, outcome.progress);
+      }
       if (outcome.checkpoint !== undefined) {
         step.checkpoint = outcome.checkpoint;
       }
+      planEvents(plan, step, outcome.planEvents ?? [], `${step.attempt}.${report.number}`, turn);
       return;
     default:
       assertNever(outcome);
@@ -141,13 +180,14 @@ export function applyOutput(options: {
   if (plan === undefined || step === undefined || heldClaim(plan, step, plugin, output.claim) === null) {
     return;
   }
+  turn.heard.push({ plan, step });
   storeChunks(plan, step, output.chunks, false, turn, outputLimitBytes);
   turn.confirmOutput(plugin, executor, output.claim, step.nextSeq - 1);
 }
 
 function heldClaim(plan: Plan, step: Step, plugin: string, claim: string): Claim | null {
   const isPlugins = pluginOf(actionOf(plan, step.action).declaration.name) === plugin;
-  return isPlugins && step.state.name === 'running' && step.state.claim?.id === claim ? step.state.claim : null;
+  return isPlugins && plan.state === 'running' && step.state.name === 'running' && step.state.claim?.id === claim ? step.state.claim : null;
 }
 
 /**

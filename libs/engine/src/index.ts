@@ -1,15 +1,37 @@
 export { Engine } from './engine.js';
 export type { EngineOptions, RestedPlan } from './engine-parts.js';
-export type { SealedGrant } from './executor-messages.js';
+export type { Refusal, SealedGrant } from './executor-messages.js';
+export { FairQueue, type Standing } from './fair-queue.js';
+export type { HoldState } from './holds.js';
+export type { RecentRun } from './limit-usage.js';
 export { decodeFlow, encodeFlow, flatten } from './flow.js';
 export type { Flow } from './flow.js';
 export { InconsistentPlanError } from './inconsistent-plan.js';
 export type { HistoryEntry, OutputReference, Plan, Step } from './model.js';
+export type { PlanHooks } from './plan-events.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
-export type { ActionCatalogue, Changes, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';
+export type { PlanAnswer } from './plan-expansion.js';
+export type { PhasedPlan, PlanPhases } from './plan-phases.js';
+export { progressOf, progressOfStep } from './progress.js';
+export type {
+  ActionCatalogue,
+  Changes,
+  ExecutorProcess,
+  HoldKeeper,
+  LocalRunner,
+  Outbox,
+  PlanStore,
+  PlanVerdict,
+  ReadyToken,
+  SubPlanTally,
+  TurnScheduler,
+} from './ports.js';
 export { chunkView } from './references.js';
 export type { ActionRow, ChunkRow, PlanRow, StepDetail, StepRow, StoredPlan } from './rows.js';
 export { IllegalTransitionError, PLAN_TRANSITIONS, STEP_TRANSITIONS, resultOf } from './states.js';
 export type { PlanResult, PlanState, StepKind, StepStateName } from './states.js';
 export { PlanNotPausedError } from './plan-loader.js';
+export { IdempotencyConflictError } from './idempotency.js';
+export { PlanNotScheduledError } from './schedules.js';
+export { SingletonActiveError } from './singletons.js';
 export type { TriggerInput } from './planner.js';

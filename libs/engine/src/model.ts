@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { ActionDeclaration, Schedule, StepErrorV1 } from '@dynflow/contracts';
+import type { ActionDeclaration, Schedule, StepErrorV1, SubPlanRequest } from '@dynflow/contracts';
 import type { Flow } from './flow.js';
 import type { FlowCursor } from './flow-cursor.js';
 import { resultOf, type PlanResult, type PlanState, type StepKind, type StepTally } from './states.js';
@@ -8,6 +8,8 @@ import { resultOf, type PlanResult, type PlanState, type StepKind, type StepTall
 export interface PlanRequest {
   readonly action: string;
   readonly input: JsonObject;
+  /** Digest of what was asked for, in a launch with an idempotency key: it alone is kept as long as the plan. */
+  readonly fingerprint?: string;
 }
 
 /** Who holds a running step. A local step is held by the gateway itself and has no claim. */
@@ -26,7 +28,8 @@ export type StepState =
   | { name: 'scheduling' }
   | { name: 'pending' }
   | { name: 'running'; claim: Claim | null }
-  | { name: 'suspended'; waitingFor: string; isDue: boolean; wakeAtMs: number | null }
+  /** `isRetry`: its last run failed, and its retry policy lets it begin anew when its time has come. */
+  | { name: 'suspended'; waitingFor: string; isDue: boolean; wakeAtMs: number | null; isRetry?: boolean }
   | { name: 'success' }
   | { name: 'skipping' }
   | { name: 'skipped' }
@@ -44,6 +47,20 @@ export interface StoredEvent {
 export interface SettledSubPlans {
   readonly success: number;
   readonly failed: number;
+  /** Of the failed: their planning failed. */
+  readonly unplanned: number;
+  readonly cancelled: number;
+}
+
+/** An event that a step gets when its time has come. */
+export interface PlannedEvent extends StoredEvent {
+  readonly atMs: number;
+}
+
+/** Sub-plans that an executor's step asked for and that are not made yet. */
+export interface AskedSubPlans {
+  readonly children: readonly SubPlanRequest[];
+  readonly concurrencyLimit: number | null;
 }
 
 /** A run that failed and was followed by another one. */
@@ -64,14 +81,18 @@ export interface Step {
   checkpoint: JsonValue | undefined;
   /** Events that its next invocation gets; while it is held, the first of them are those that its grant carried. */
   events: StoredEvent[];
+  /** Events for a later time, in no order. */
+  plannedEvents: PlannedEvent[];
   /** Stored with the step that made them, so that the count goes on after a restart. */
   settledSubPlans: SettledSubPlans | null;
+  askedSubPlans: AskedSubPlans | null;
   startedAtMs: number | null;
   endedAtMs: number | null;
   executionTimeMs: number;
   /** When the invocation under way began. */
   invokedAtMs: number | null;
   isCancelRequested: boolean;
+  isCancelForced: boolean;
   /** It may be claimed: its place in the flow has come and nobody has it. Derived, never stored. */
   isReady: boolean;
   nextSeq: number;
@@ -80,10 +101,16 @@ export interface Step {
   progress: number;
   /** Runs that its retry policy has ended and repeated, the oldest first; only the last few are kept. */
   pastAttempts: PastAttempt[];
-  /** How often its retry policy has repeated it. */
+  /** How often its retry policy has repeated it since it began, or since it was last resumed by hand. */
   retries: number;
   /** When it became ready: where the limit of its waiting begins. */
   readyAtMs: number | null;
+  /** When its run began, parked times and lost executors included: where the limit of its running begins. */
+  runSinceMs: number | null;
+  /** The limit of time that it is over, in words: its executor was told to end it. */
+  overLimit: string | null;
+  /** Why it may not be claimed although its place has come, or what its claim waits for; null: nothing to say. Derived, never stored. */
+  waitsFor: string | null;
 }
 
 /** Where in an action's input the output of another action's run step belongs. */
@@ -120,7 +147,7 @@ export interface Plan {
   state: PlanState;
   readonly callerPlan: string | null;
   readonly callerAction: number | null;
-  /** Set while the plan waits for an executor to plan it: it has no steps yet. */
+  /** What the plan is to be, until it is planned; it has only its root action and that one's plan step till then. */
   readonly request: PlanRequest | null;
   /** Another system started it and is told the outcome: it is never left for an operator to resume into a second run. */
   readonly isExternal: boolean;
@@ -134,6 +161,8 @@ export interface Plan {
   readonly idempotencyKey: string | null;
   /** When it may begin; null: at once. */
   schedule: Schedule | null;
+  /** What it waits for before it is planned; null: for nothing that can be said here. */
+  waitsFor: string | null;
   /** Why an operator keeps it from beginning anything; null: nobody does. */
   heldBecause: string | null;
   /** It was ended by force, whatever its steps say. */

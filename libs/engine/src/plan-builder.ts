@@ -28,6 +28,8 @@ export interface PlanHeader {
   readonly idempotencyKey: string | null;
   readonly schedule: Schedule | null;
   readonly heldBecause: string | null;
+  /** Of the launch, if it has an idempotency key. */
+  readonly fingerprint: string | null;
   readonly nowMs: number;
 }
 
@@ -161,7 +163,8 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
   return {
     ...headerFields(header),
     state: 'planned',
-    request: null,
+    request: keptRequest(header, root.declaration.name),
+    waitsFor: null,
     isHalted: false,
     isCancelRequested: false,
     steps,
@@ -223,35 +226,55 @@ function resolveInput(
 
 const EMPTY_FLOW: Flow = { kind: 'sequence', flows: [] };
 
-/** A plan that waits for an executor to say what its steps are. */
-export function buildPlanInPlanning(header: PlanHeader, request: PlanRequest): Plan {
+/** What is kept of a request when its plan has been planned: enough to know the same launch again. */
+function keptRequest({ fingerprint }: PlanHeader, action: string): PlanRequest | null {
+  return fingerprint === null ? null : { action, input: {}, fingerprint };
+}
+
+/** A plan before it is planned: its moment has to come first, or an executor has to say what its steps are. It has one action, one step. */
+export function buildUnplanned(
+  header: PlanHeader,
+  state: 'scheduled' | 'planning',
+  declaration: ActionDeclaration,
+  request: PlanRequest,
+): Plan {
+  const isScheduled = state === 'scheduled';
   return {
     ...headerFields(header),
-    state: 'planning',
-    request,
+    ...rootOnly(declaration, request.input, header.nowMs, isScheduled ? { name: 'pending' } : { name: 'running', claim: null }),
+    state,
+    request: header.fingerprint === null ? request : { ...request, fingerprint: header.fingerprint },
+    waitsFor: null,
     isHalted: false,
     isCancelRequested: false,
-    steps: [],
-    actions: [],
     runFlow: EMPTY_FLOW,
     finalizeFlow: EMPTY_FLOW,
-    tally: emptyTally(),
     history: [],
     createdAtMs: header.nowMs,
-    startedAtMs: header.nowMs,
+    startedAtMs: isScheduled ? null : header.nowMs,
     endedAtMs: null,
     cursor: null,
     phase: 'run',
   };
 }
 
-/** A plan whose planning failed: one action, its plan step in error, nothing to run. It is `stopped`. */
-export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclaration, input: JsonObject, error: StepErrorV1): Plan {
+/** The root action with nothing but its plan step, in this state. */
+function rootOnly(
+  declaration: ActionDeclaration,
+  input: JsonObject,
+  nowMs: number,
+  state: Step['state'],
+): Pick<Plan, 'actions' | 'steps' | 'tally'> {
   const tally = emptyTally();
-  tally.error = 1;
+  tally[state.name] = 1;
+  const isRunning = state.name === 'running';
   const step: Step = {
-    ...newStep({ id: 1, kind: 'plan', action: 1, queue: declaration.queue ?? 'default', nowMs: header.nowMs }),
-    state: { name: 'error', error, isRetrying: false },
+    ...newStep({ id: 1, kind: 'plan', action: 1, queue: declaration.queue ?? 'default', nowMs }),
+    state,
+    startedAtMs: state.name === 'pending' ? null : nowMs,
+    endedAtMs: state.name === 'error' ? nowMs : null,
+    invokedAtMs: isRunning ? nowMs : null,
+    progress: 0,
   };
   const action: Action = {
     id: 1,
@@ -264,14 +287,17 @@ export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclarati
     references: [],
     output: {},
   };
+  return { actions: [action], steps: [step], tally };
+}
+
+/** A plan whose planning failed: one action, its plan step in error, nothing to run. It is `stopped`. */
+export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclaration, input: JsonObject, error: StepErrorV1): Plan {
   return {
-    ...buildPlanInPlanning(header, { action: declaration.name, input }),
-    request: null,
+    ...buildUnplanned(header, 'planning', declaration, { action: declaration.name, input }),
+    ...rootOnly(declaration, input, header.nowMs, { name: 'error', error, isRetrying: false }),
+    request: keptRequest(header, declaration.name),
     state: 'stopped',
     sealedSecrets: null,
-    steps: [step],
-    actions: [action],
-    tally,
     endedAtMs: header.nowMs,
   };
 }
@@ -289,12 +315,15 @@ function newStep(options: { id: number; kind: StepKind; action: number; queue: s
     attempt: 1,
     checkpoint: undefined,
     events: [],
+    plannedEvents: [],
     settledSubPlans: null,
+    askedSubPlans: null,
     startedAtMs: isOver ? nowMs : null,
     endedAtMs: isOver ? nowMs : null,
     executionTimeMs: 0,
     invokedAtMs: null,
     isCancelRequested: false,
+    isCancelForced: false,
     isReady: false,
     nextSeq: 1,
     outputBytes: 0,

@@ -4,7 +4,7 @@ import type { PlanNode } from '@dynflow/contracts';
 import { EngineWorld, ScriptedCatalogue } from '@dynflow/testing/engine';
 import { encodeFlow } from './flow.js';
 import { buildPlan } from './plan-builder.js';
-import { InvalidPlanError, UnknownActionError, expandPlan, type Expansion, type PlannedNode } from './plan-expansion.js';
+import { InvalidPlanError, UnknownActionError, expandPlan, type Expansion, type PlanAnswer, type PlannedNode } from './plan-expansion.js';
 import type { Plan } from './model.js';
 
 const header = {
@@ -21,6 +21,7 @@ const header = {
   idempotencyKey: null,
   schedule: null,
   heldBecause: null,
+  fingerprint: null,
   nowMs: 0,
 };
 
@@ -38,7 +39,7 @@ function catalogue(): ScriptedCatalogue {
   return actions;
 }
 
-function expand(actions: ScriptedCatalogue, name: string, input: JsonObject = {}, answers?: Map<string, PlanNode[]>): Expansion {
+function expand(actions: ScriptedCatalogue, name: string, input: JsonObject = {}, answers?: Map<string, PlanAnswer>): Expansion {
   return expandPlan(name, input, actions, answers);
 }
 
@@ -202,10 +203,10 @@ describe('a plan that is asked for', () => {
     ]);
     const first = expand(actions, 'demo.Root');
     expect(first.asked.map(({ input }) => input)).toEqual([{ n: 1 }, { n: 2 }]);
-    const answers = new Map(first.asked.map(({ key, input }) => [key, nodes(input['n'] === 1 ? ['demo.B'] : ['demo.C', 'demo.Asked'])]));
+    const answers = new Map(first.asked.map(({ key, input }) => [key, { nodes: nodes(input['n'] === 1 ? ['demo.B'] : ['demo.C', 'demo.Asked']) }]));
     const second = expand(actions, 'demo.Root', {}, answers);
     expect(second.asked.map(({ input }) => input)).toEqual([{ child: true }]);
-    answers.set(second.asked[0]!.key, []);
+    answers.set(second.asked[0]!.key, { nodes: [] });
     const last = expand(actions, 'demo.Root', {}, answers);
     expect(last.asked).toEqual([]);
     expect(buildPlan(header, last.root).actions.map(({ declaration }) => declaration.name)).toEqual(

@@ -1,8 +1,13 @@
 import { DynflowError, NotFoundError, UnavailableError } from '@dynflow/kernel';
 import { RETRY_AFTER_MS, guard, type EngineParts } from './engine-parts.js';
+import { noteHandover } from './handover.js';
 import type { Plan } from './model.js';
+import { armPlannedEvents } from './planned-events.js';
 import { planFromRows, type StoredPlan } from './rows.js';
+import type { Schedules } from './schedules.js';
+import type { Singletons } from './singletons.js';
 import type { PlanState } from './states.js';
+import { SubPlanRecount } from './sub-plan-recount.js';
 import type { Timers } from './timers.js';
 import type { Turn } from './turn.js';
 
@@ -17,17 +22,23 @@ export class PlanNotPausedError extends DynflowError {
 
 /** Brings plans from the store into memory: at start, when they are resumed, and again after a turn that could not be committed. */
 export class PlanLoader {
+  readonly recount: SubPlanRecount;
   readonly #engine: EngineParts;
   readonly #timers: Timers;
+  readonly #schedules: Schedules;
+  readonly #singletons: Singletons;
   /** Plans of a turn that could not be committed, until they have been read again. */
   readonly #unread = new Set<string>();
   #onAllRead: (() => void)[] = [];
   /** The last of those who wait for each other, by plan (E3). */
   readonly #lastInLine = new Map<string, Promise<unknown>>();
 
-  constructor(engine: EngineParts, timers: Timers) {
+  constructor(engine: EngineParts, rooms: { timers: Timers; schedules: Schedules; singletons: Singletons }) {
     this.#engine = engine;
-    this.#timers = timers;
+    this.#timers = rooms.timers;
+    this.#schedules = rooms.schedules;
+    this.#singletons = rooms.singletons;
+    this.recount = new SubPlanRecount(engine);
   }
 
   /** True while no plan waits to be read again. */
@@ -62,17 +73,17 @@ export class PlanLoader {
 
   /** Goes on with a plan from the store. One that cannot be read is left as it is stored, and does not keep others from going on. */
   adopt(stored: StoredPlan, turn: Turn): void {
-    const { catalogue } = this.#engine.options;
     guard(this.#engine.options, `the plan ${stored.plan.id} could not be read`, () => {
-      const plan = planFromRows(stored, (name, version) => catalogue.declarationOf(name, version));
+      const plan = this.fromRows(stored);
       turn.adopted.add(plan.id);
       this.#engine.plans.set(plan.id, plan);
-      for (const step of plan.steps) {
-        if (step.settledSubPlans !== null) {
-          this.#engine.subPlans.restore(plan.id, step.action, step.settledSubPlans);
-        }
-      }
+      this.#engine.gate.restore(plan, turn);
+      this.recount.restore(plan, turn);
+      armPlannedEvents(plan, turn);
       const mayStart = this.#engine.subPlans.admit(plan);
+      if (plan.state !== 'scheduled') {
+        this.#singletons.restore(plan);
+      }
       switch (plan.state) {
         case 'planning':
           turn.unplanned.push(plan);
@@ -83,15 +94,23 @@ export class PlanLoader {
           }
           return;
         case 'running':
+          noteHandover(plan, this.#engine.options.world, turn);
           this.#engine.director.walk(plan, turn);
           return;
-        case 'pending':
         case 'scheduled':
+          this.#schedules.consider(plan, turn);
+          return;
+        case 'pending':
         case 'paused':
         case 'stopped':
           return;
       }
     });
+  }
+
+  /** @throws InconsistentPlanError */
+  fromRows(stored: StoredPlan): Plan {
+    return planFromRows(stored, (name, version) => this.#engine.options.catalogue.declarationOf(name, version));
   }
 
   pausedPlan(id: string, stored: StoredPlan | null): Plan {
@@ -103,7 +122,7 @@ export class PlanLoader {
     if (stored === null) {
       throw new NotFoundError('DYN_PLAN_NOT_FOUND', `there is no plan ${id}`);
     }
-    const plan = planFromRows(stored, (name, version) => this.#engine.options.catalogue.declarationOf(name, version));
+    const plan = this.fromRows(stored);
     if (plan.state !== 'paused') {
       throw new PlanNotPausedError(id, plan.state);
     }
@@ -115,12 +134,14 @@ export class PlanLoader {
     const { onFault, clock } = this.#engine.options;
     onFault?.('a turn could not be committed; its plans are read again', error);
     this.#engine.subPlans.takeBack();
+    this.#engine.gate.takeBack();
     // With the turn, what was read in it has gone from the account of sub-plans, whether it was touched or not.
     for (const id of new Set([...[...turn.touchedPlans].map((plan) => plan.id), ...turn.adopted])) {
       const plan = this.#engine.plans.get(id);
       if (plan !== undefined) {
         this.#engine.plans.delete(id);
         this.#timers.cancelOf(plan);
+        this.#schedules.forget(plan);
       }
       if (this.#unread.has(id)) {
         continue;
@@ -137,21 +158,16 @@ export class PlanLoader {
 
   /** Reads a plan again. Also a new one: that its commit failed does not mean that it was not written. */
   async #read(id: string): Promise<void> {
-    const { clock, store } = this.#engine.options;
-    let stored: StoredPlan | null;
+    let isRead = false;
     try {
-      stored = await store.load(id);
-    } catch {
-      clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#read(id));
-      return;
-    }
-    // A turn that fails with it has seen to it already.
-    await this.#engine
-      .put((turn) => {
+      await this.recount.read(id, (stored, turn) => {
+        isRead = true;
         this.#unread.delete(id);
         turn.adopted.add(id);
+        this.#engine.gate.forget(id);
         if (stored?.plan.state === 'stopped' || stored?.plan.state === 'paused') {
           this.#engine.subPlans.forget(stored.plan.callerPlan, stored.plan.callerAction, id);
+          this.#schedules.ended(id, stored.plan);
         } else if (stored !== null) {
           this.adopt(stored, turn);
         }
@@ -160,8 +176,14 @@ export class PlanLoader {
           this.#onAllRead = [];
           waiting.forEach((goOn) => goOn());
         }
-      })
-      .catch(() => undefined);
+      });
+    } catch {
+      // A turn that fails with it has seen to it already.
+      if (!isRead) {
+        const { clock } = this.#engine.options;
+        clock.at(clock.now() + RETRY_AFTER_MS, () => void this.#read(id));
+      }
+    }
   }
 
   async whenAllRead(): Promise<void> {

@@ -7,17 +7,20 @@ import {
   actionOf,
   planResult,
   type Action,
+  type AskedSubPlans,
   type Claim,
   type HistoryEntry,
   type OutputReference,
   type PastAttempt,
   type Plan,
   type PlanRequest,
+  type PlannedEvent,
   type SettledSubPlans,
   type Step,
   type StepState,
   type StoredEvent,
 } from './model.js';
+import { progressOfStep } from './progress.js';
 import { emptyTally, type PlanResult, type PlanState, type StepKind, type StepStateName } from './states.js';
 
 /*
@@ -104,10 +107,15 @@ export interface StepDetail {
   checkpoint?: JsonValue;
   /** Each an id and data. */
   events?: JsonValue[];
-  subPlans?: SettledSubPlans;
+  /** `id`, `data`, `atMs` each. */
+  plannedEvents?: JsonValue[];
+  /** Records of older releases have `success` and `failed` only. */
+  subPlans?: Partial<SettledSubPlans>;
+  askedSubPlans?: JsonValue;
   isDue?: boolean;
   isRetrying?: boolean;
   isCancelRequested?: boolean;
+  isCancelForced?: boolean;
   nextSeq?: number;
   outputBytes?: number;
   invokedAtMs?: number;
@@ -210,8 +218,17 @@ export function stepRow(plan: Plan, step: Step): StepRow {
   if (step.isCancelRequested) {
     detail.isCancelRequested = true;
   }
+  if (step.isCancelForced) {
+    detail.isCancelForced = true;
+  }
+  if (step.plannedEvents.length > 0) {
+    detail.plannedEvents = step.plannedEvents.map(({ id, data, atMs }) => ({ id, data, atMs }));
+  }
   if (step.settledSubPlans !== null) {
     detail.subPlans = step.settledSubPlans;
+  }
+  if (step.askedSubPlans !== null) {
+    detail.askedSubPlans = step.askedSubPlans as unknown as JsonValue;
   }
   if (step.nextSeq > 1) {
     detail.nextSeq = step.nextSeq;
@@ -243,7 +260,7 @@ export function stepRow(plan: Plan, step: Step): StepRow {
     executor: state.name === 'running' ? (state.claim?.executor ?? null) : null,
     waitingFor: waitingFor(plan, step),
     wakeAtMs: state.name === 'suspended' ? state.wakeAtMs : null,
-    progress: state.name === 'success' || state.name === 'skipped' ? 1 : step.progress,
+    progress: progressOfStep(state.name, step.progress),
     retries: step.retries,
     error: state.name === 'error' ? state.error : null,
     startedAtMs: step.startedAtMs,
@@ -258,7 +275,7 @@ function planWaitingFor(plan: Plan): string | null {
   if (plan.heldBecause !== null && plan.state !== 'stopped') {
     return `operator: ${plan.heldBecause}`;
   }
-  return null;
+  return plan.state === 'scheduled' || plan.state === 'planning' ? plan.waitsFor : null;
 }
 
 function waitingFor(plan: Plan, step: Step): string | null {
@@ -300,6 +317,7 @@ export function planFromRows(stored: StoredPlan, declarationOf: (name: string, v
     attributes: row.attributes,
     idempotencyKey: row.idempotencyKey,
     schedule: row.schedule,
+    waitsFor: row.heldBecause === null ? row.waitingFor : null,
     heldBecause: row.heldBecause,
     isHalted: row.isHalted,
     sealedSecrets: row.sealedSecrets,
@@ -356,12 +374,15 @@ function stepFromRow(row: StepRow): Step {
     attempt: row.attempt,
     checkpoint: detail.checkpoint,
     events: (detail.events ?? []) as unknown as StoredEvent[],
-    settledSubPlans: detail.subPlans ?? null,
+    plannedEvents: (detail.plannedEvents ?? []) as unknown as PlannedEvent[],
+    settledSubPlans: detail.subPlans === undefined ? null : { success: 0, failed: 0, unplanned: 0, cancelled: 0, ...detail.subPlans },
+    askedSubPlans: (detail.askedSubPlans ?? null) as unknown as AskedSubPlans | null,
     startedAtMs: row.startedAtMs,
     endedAtMs: row.endedAtMs,
     executionTimeMs: row.executionTimeMs,
     invokedAtMs: detail.invokedAtMs ?? null,
     isCancelRequested: detail.isCancelRequested ?? false,
+    isCancelForced: detail.isCancelForced ?? false,
     isReady: false,
     nextSeq: detail.nextSeq ?? 1,
     outputBytes: detail.outputBytes ?? 0,
@@ -417,6 +438,7 @@ export function missingDeclaration(
     plan: { kind: 'self' },
     rescueStrategy: 'Pause',
     cancellable: false,
+    cancelParked: 'end',
     resumable: false,
     idempotent: false,
     initialOutput: {},
@@ -424,6 +446,7 @@ export function missingDeclaration(
     subscribesTo: [],
     delay: 'plain',
     progressWeights: { run: 1, finalize: 1 },
+    stateNames: {},
     timeLimits: {},
     limits: [],
     ...shape,

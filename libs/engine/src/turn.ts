@@ -7,10 +7,13 @@ import {
   type StepEventV1,
   type StepTokenV1,
   type SubPlanRequest,
+  type TimeLimits,
 } from '@dynflow/contracts';
-import type { Action, Plan, Step } from './model.js';
-import type { Changes } from './ports.js';
+import { actionOf, type Action, type Plan, type Step } from './model.js';
+import { statesUpTo } from './plan-events.js';
+import type { Changes, ReadyToken } from './ports.js';
 import { actionRow, planRow, stepRow, type ChunkRow } from './rows.js';
+import type { PlanState } from './states.js';
 
 export interface EffectRequest {
   readonly plan: Plan;
@@ -19,6 +22,14 @@ export interface EffectRequest {
   readonly action: Action;
   readonly name: string;
   readonly payload: JsonValue;
+}
+
+/** Sub-plans that a local action asked for. */
+export interface SpawnRequest {
+  readonly parent: Plan;
+  readonly action: number;
+  readonly children: readonly SubPlanRequest[];
+  readonly concurrencyLimit: number | null;
 }
 
 /**
@@ -37,29 +48,47 @@ export class Turn {
   readonly invocations: { plan: Plan; step: Step; event: LocalEvent | undefined }[] = [];
   readonly ready: { plan: Plan; step: Step }[] = [];
   readonly effects: EffectRequest[] = [];
-  readonly spawns: { parent: Plan; action: number; children: SubPlanRequest[]; concurrencyLimit: number | null }[] = [];
+  readonly spawns: SpawnRequest[] = [];
+  /** Steps of executors with sub-plans to be made. */
+  readonly asked: { parent: Plan; step: Step }[] = [];
   readonly applied = new Map<string, { plugin: string; executor: string; reports: AppliedV1['reports'] }>();
   readonly stored = new Map<string, { plugin: string; executor: string; output: Map<string, number> }>();
   readonly events: { plugin: string; executor: string; plan: string; step: number; message: StepEventV1 }[] = [];
-  readonly timers: { plan: string; step: number; attempt: number; atMs: number }[] = [];
+  /** `event`: of an event that the step planned; absent: of the suspended step itself. */
+  /** Steps with limits of time that this turn changed. */
+  readonly timed = new Map<Step, Plan>();
+  /** Steps with limits by key that this turn changed. */
+  readonly limited = new Map<Step, Plan>();
+  /** Steps whose holders have said something. */
+  readonly heard: { plan: Plan; step: Step }[] = [];
+  readonly timers: { plan: string; step: number; attempt: number; atMs: number; event?: string }[] = [];
   /** Plans whose steps have to be asked of an executor. */
   readonly unplanned: Plan[] = [];
+  /** Scheduled plans that were considered and wait on; `isKnown`: how all their prerequisites stand. */
+  readonly waiting: { plan: Plan; untilMs: number | null; isKnown: boolean }[] = [];
   /** Plans that were read from the store in this turn. */
   readonly adopted = new Set<string>();
   /** Plans that came to rest in this turn: stopped or paused. */
   readonly rested = new Set<Plan>();
+  /** The states that plans came into, in order. */
+  readonly entered: { plan: Plan; state: PlanState }[] = [];
+  /** Plans whose finalize phase began. */
+  readonly finalizing = new Set<Plan>();
 
   constructor(readonly nowMs: number) {}
 
   addPlan(plan: Plan): void {
     this.#new.add(plan);
+    statesUpTo(null, plan.state).forEach((state) => this.entered.push({ plan, state }));
   }
 
   /** A plan that was only a request has its steps now: its row changes, actions and steps are new. */
   addPlanned(stub: Plan, plan: Plan): void {
-    this.#new.delete(stub);
+    // One that was scheduled in this same turn, and begins at once, has no rows yet.
+    (this.#new.delete(stub) ? this.#new : this.#planned).add(plan);
     this.#plans.delete(stub);
-    this.#planned.add(plan);
+    stub.steps.forEach((step) => this.#steps.delete(step));
+    statesUpTo(stub.state, plan.state).forEach((state) => this.entered.push({ plan, state }));
   }
 
   touchPlan(plan: Plan): void {
@@ -75,8 +104,20 @@ export class Turn {
   }
 
   touchStep(plan: Plan, step: Step): void {
+    this.watchStep(plan, step);
     if (!this.#hasNewRows(plan)) {
       this.#steps.set(step, plan);
+    }
+  }
+
+  /** Has the limits of a step looked at, when the turn is over. */
+  watchStep(plan: Plan, step: Step): void {
+    const { limits, timeLimits } = actionOf(plan, step.action).declaration;
+    if (limits.length > 0) {
+      this.limited.set(step, plan);
+    }
+    if (hasTimeLimits(timeLimits)) {
+      this.timed.set(step, plan);
     }
   }
 
@@ -117,10 +158,10 @@ export class Turn {
   }
 
   /** Tokens of the steps that are still ready at the end of the turn. */
-  tokens(): { plugin: string; queue: string; token: StepTokenV1 }[] {
+  tokens(): ReadyToken[] {
     const tokens = [];
     for (const { plan, step } of this.ready) {
-      if (step.isReady) {
+      if (step.isReady && step.waitsFor === null) {
         tokens.push(tokenOf(plan, step));
       }
     }
@@ -158,12 +199,19 @@ export class Turn {
   }
 }
 
-/** The token of a ready step, with the queue that it goes on. */
-export function tokenOf(plan: Plan, step: Step): { plugin: string; queue: string; token: StepTokenV1 } {
+function hasTimeLimits({ waitMs, startMs, runMs, silentMs }: TimeLimits): boolean {
+  return waitMs !== undefined || startMs !== undefined || runMs !== undefined || silentMs !== undefined;
+}
+
+/** The token of a ready step, with the queue that it goes on and its standing among others. */
+export function tokenOf(plan: Plan, step: Step): ReadyToken {
   const { name } = plan.actions[step.action - 1]?.declaration ?? { name: '' };
   return {
     plugin: pluginOf(name),
     queue: step.queue,
+    priority: plan.priority,
+    parent: plan.callerPlan ?? plan.id,
+    age: step.readyAtMs ?? plan.createdAtMs,
     token: { type: 'step.token', version: 1, shard: plan.shard, plan: plan.id, step: step.id, attempt: step.attempt },
   };
 }

@@ -324,6 +324,15 @@ export class EngineWorld {
         this.effects.push(effect);
         return this.perform(effect);
       },
+      askDelay: async (declaration, input, schedule) => {
+        if (isGone()) {
+          return never();
+        }
+        if (this.arePlannersAway) {
+          throw new UnavailableError('DYN_NO_EXECUTOR', 'nobody answers');
+        }
+        return this.actions.delay(declaration.name, input, schedule);
+      },
       askPlan: async (declaration, input) => {
         if (isGone()) {
           return never();

@@ -1,6 +1,6 @@
 import { UnavailableError } from '@dynflow/kernel';
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { ActionRow, Changes, ChunkRow, PlanRow, PlanStore, PlanVerdict, StepRow, StoredPlan } from '@dynflow/engine';
+import type { ActionRow, Changes, ChunkRow, PlanRow, PlanStore, PlanVerdict, StepRow, StoredPlan, SubPlanTally } from '@dynflow/engine';
 
 /** One table: rows by plan and id, in the order in which they were added. */
 type Table<Row> = Map<string, Map<number, Row>>;
@@ -107,6 +107,31 @@ export class MemoryPlanStore implements PlanStore {
         .toSorted((a, b) => a.createdAtMs - b.createdAtMs)
         .flatMap(({ id }) => this.read(id) ?? []),
     );
+  }
+
+  subPlanTallies(callerPlan: string): SubPlanTally[] | Promise<SubPlanTally[]> {
+    return this.#answer(() => {
+      const tallies = new Map<string, SubPlanTally>();
+      for (const plan of this.#plans.values()) {
+        if (plan.callerPlan === callerPlan && (plan.state === 'stopped' || plan.state === 'paused')) {
+          const outcome = this.#outcomeOf(plan);
+          const key = `${plan.callerAction} ${outcome}`;
+          tallies.set(key, { callerAction: plan.callerAction ?? 0, outcome, count: (tallies.get(key)?.count ?? 0) + 1 });
+        }
+      }
+      return [...tallies.values()];
+    });
+  }
+
+  #outcomeOf(plan: PlanRow): SubPlanTally['outcome'] {
+    if (plan.result === 'success') {
+      return 'success';
+    }
+    if (plan.isCancelRequested || plan.result === 'cancelled') {
+      return 'cancelled';
+    }
+    const root = this.#steps.get(plan.id)?.get(1);
+    return root?.kind === 'plan' && root.state === 'error' ? 'unplanned' : 'failed';
   }
 
   load(id: string): StoredPlan | null | Promise<StoredPlan | null> {

@@ -4,6 +4,7 @@ import {
   type LocalResult,
   type OutcomeV1,
   type PlanNode,
+  type Schedule,
   type StepErrorV1,
 } from '@dynflow/contracts';
 import type { JsonObject } from '@dynflow/kernel';
@@ -18,6 +19,9 @@ export type Behaviour = (grant: SealedGrant) => OutcomeV1 | OutcomeV1[];
 /** What an executor answers when it is asked for a plan. */
 export type PlanMethod = (input: JsonObject) => PlanNode[] | { error: StepErrorV1 };
 
+/** What an executor answers before a plan is scheduled: the input to plan it with later, or why not. */
+export type DelayMethod = (input: JsonObject, schedule: Schedule) => { input: JsonObject } | { error: StepErrorV1 };
+
 /** A local action's code. */
 export type LocalCode = (invocation: LocalInvocation) => LocalResult;
 
@@ -26,6 +30,7 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
   readonly #declarations = new Map<string, ActionDeclaration[]>();
   readonly #behaviours = new Map<string, Behaviour>();
   readonly #local = new Map<string, LocalCode>();
+  readonly #delayMethods = new Map<string, DelayMethod>();
   readonly #planMethods = new Map<string, PlanMethod>();
 
   /** An action that executors run; it has a run phase and no finalize unless the options say otherwise, and does nothing unless told. */
@@ -60,6 +65,15 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
   declarationOf(action: string, version?: number): ActionDeclaration | undefined {
     const versions = this.#declarations.get(action);
     return version === undefined ? versions?.at(-1) : versions?.find((declaration) => declaration.version === version);
+  }
+
+  /** What an executor answers before a plan of this action is scheduled (`delay: 'asked'`); the default leaves the input as it is. */
+  onDelay(action: string, method: DelayMethod): void {
+    this.#delayMethods.set(action, method);
+  }
+
+  delay(action: string, input: JsonObject, schedule: Schedule): ReturnType<DelayMethod> {
+    return this.#delayMethods.get(action)?.(input, schedule) ?? { input };
   }
 
   isLocal(action: string): boolean {
