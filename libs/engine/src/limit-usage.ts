@@ -1,0 +1,121 @@
+import { type JsonObject, type JsonValue, isJsonObject } from '@dynflow/kernel';
+import type { ActionDeclaration, LimitDeclaration } from '@dynflow/contracts';
+import { FairQueue } from './fair-queue.js';
+import type { Plan, Step } from './model.js';
+
+/** A step whose turn has come and that limits keep waiting. */
+export interface Waiter {
+  readonly plan: Plan;
+  readonly step: Step;
+  readonly keys: readonly LimitKey[];
+  readonly age: number;
+}
+
+/** A declared limit for one value, as people read it: `host=web1`. */
+export interface LimitKey {
+  readonly label: string;
+  readonly limit: LimitDeclaration;
+}
+
+/** All steps that declared a limit alike wait in one queue. */
+interface Rule {
+  readonly limit: LimitDeclaration;
+  readonly queue: FairQueue<Waiter>;
+}
+
+/**
+ * What is in use of one limit and value: who holds a unit, and when steps began. Actions that state different numbers for it share what
+ * is in use, and each is held to its own number.
+ */
+export class LimitUsage {
+  readonly holders = new Set<string>();
+  /** Let through and not begun yet: each will count as begun at a moment that is not known. */
+  readonly reserved = new Set<string>();
+  /** When steps began, oldest first, as long as it may matter. */
+  begunAtMs: number[] = [];
+  readonly rules = new Map<string, Rule>();
+  /** When the first of those that wait for time may go; null: nobody waits for time. */
+  ringsAtMs: number | null = null;
+  #keptMs = 0;
+
+  constructor(readonly label: string) {}
+
+  /** Puts a step into the queue of those that declared the limit alike. */
+  park(waiter: Waiter, limit: LimitDeclaration): void {
+    const { plan, age } = waiter;
+    const key = JSON.stringify([limit.concurrency, limit.rate?.count, limit.rate?.perMs]);
+    const rule = this.rules.get(key) ?? { limit, queue: new FairQueue<Waiter>() };
+    this.rules.set(key, rule);
+    rule.queue.push(waiter, { priority: plan.priority, parent: plan.callerPlan ?? plan.id, age });
+  }
+
+  /** When one more may pass: 0 is now, Infinity is when somebody else ends or begins. */
+  freeAtMs({ concurrency, rate }: LimitDeclaration, nowMs: number): number {
+    if (concurrency !== undefined && this.holders.size >= concurrency) {
+      return Infinity;
+    }
+    if (rate === undefined) {
+      return 0;
+    }
+    const room = rate.count - this.reserved.size;
+    const oldest = this.begunAtMs[this.begunAtMs.length - room];
+    if (room <= 0) {
+      return Infinity;
+    }
+    return oldest === undefined || oldest + rate.perMs <= nowMs ? 0 : oldest + rate.perMs;
+  }
+
+  /** Why the next one waits. */
+  reason({ concurrency, rate }: LimitDeclaration, nowMs: number): string {
+    if (concurrency !== undefined && this.holders.size >= concurrency) {
+      return `limit ${this.label}: ${this.holders.size} of ${concurrency} in use`;
+    }
+    if (rate === undefined) {
+      return `limit ${this.label}`;
+    }
+    const freeAtMs = this.freeAtMs({ name: '', rate }, nowMs);
+    const when = freeAtMs === Infinity ? '' : `; not before ${new Date(freeAtMs).toISOString()}`;
+    return `limit ${this.label}: ${rate.count} begun in ${rate.perMs / 1_000} s${when}`;
+  }
+
+  /** A step has begun, at a moment that may lie before others that are known. */
+  noteBegun(atMs: number, keptMs: number): void {
+    this.#keptMs = Math.max(this.#keptMs, keptMs);
+    this.begunAtMs.push(atMs);
+    if ((this.begunAtMs.at(-2) ?? 0) > atMs) {
+      this.begunAtMs.sort((a, b) => a - b);
+    }
+  }
+
+  /** Drops what cannot matter any more. @returns true if nothing is left. */
+  tidy(nowMs: number): boolean {
+    const kept = this.begunAtMs.findIndex((atMs) => atMs + this.#keptMs > nowMs);
+    this.begunAtMs.splice(0, kept < 0 ? this.begunAtMs.length : kept);
+    for (const [key, { queue }] of this.rules) {
+      if (queue.size === 0) {
+        this.rules.delete(key);
+      }
+    }
+    return this.holders.size + this.reserved.size + this.begunAtMs.length + this.rules.size === 0;
+  }
+}
+
+/** A run step as the store knows it, from which it can be told when its runs began. */
+export interface RecentRun {
+  readonly action: string;
+  readonly version: number;
+  readonly input: JsonObject;
+  readonly begunAtMs: readonly number[];
+}
+
+/** The limits of an action for this input, each with the value that tells one from another. */
+export function limitKeysOf(declaration: ActionDeclaration, input: JsonObject): LimitKey[] {
+  return declaration.limits.map((limit) => {
+    let value: JsonValue = input;
+    for (const key of limit.by ?? []) {
+      value = isJsonObject(value) ? (value[key] ?? null) : null;
+    }
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return { label: limit.by === undefined ? limit.name : `${limit.name}=${text}`, limit };
+  });
+}
