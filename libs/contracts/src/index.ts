@@ -65,7 +65,7 @@ export type {
 } from './local.js';
 export { messageSchemas } from './message-schemas.js';
 export type { MessageType } from './message-schemas.js';
-export type { PlanEvent, PlanEventKind } from './plan-event.js';
+export type { PhasedPlan, PlanEvent, PlanEventKind } from './plan-event.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';
 export type { OneOrMany, PlanCount, PlanFilter, PlanOrder, PlanQuery, PlanSummary } from './plan-search.js';
 export type { ActionView, PlanResult, PlanState, PlanView, StepView } from './plan-view.js';

@@ -42,7 +42,7 @@ interface Part {
   /** Rows are inserted, and one with this key that is there already is written over. */
   readonly replaces?: readonly string[];
   /** Rows are inserted from this instead of from the values as they are given. */
-  source?(given: string): string;
+  readonly source?: (given: string) => string;
   valuesOf(changes: Changes): ColumnValue[][];
 }
 

@@ -35,7 +35,7 @@ export interface PostgresConnection {
 /** Opens a PostgreSQL database. See `openDatabase`. */
 export async function openPostgres(url: string, log: (message: string) => void): Promise<Database> {
   const connection = await connectPostgres(url, log);
-  const { source, pool, commits } = connection;
+  const { pool, commits } = connection;
   const sql = postgresSql(pool);
   const shards = new ShardStore(sql, { isShared: true });
   return {
@@ -44,7 +44,7 @@ export async function openPostgres(url: string, log: (message: string) => void):
     isDurable: true,
     isShared: true,
     plans: new PostgresPlanStore(pool, commits, () => shards.held),
-    reader: new PostgresPlanReader(pool, source),
+    reader: new PostgresPlanReader(pool),
     documents: new DocumentStore(sql),
     manifests: new ManifestStore(sql),
     shards,

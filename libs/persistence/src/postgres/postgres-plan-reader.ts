@@ -1,9 +1,9 @@
-import type { PlanView } from '@dynflow/contracts';
+import type { PlanCount, PlanFilter, PlanQuery, PlanSummary, PlanView } from '@dynflow/contracts';
 import type { PlanResult, PlanState } from '@dynflow/engine';
 import type { Pool, PoolClient } from 'pg';
-import type { DataSource } from 'typeorm';
-import { listPlans } from '../plans/list-plans.js';
-import type { PlanListQuery, PlanReader, PlanSummary } from '../plans/plan-reader.js';
+import type { PlanReader } from '../plans/plan-reader.js';
+import { PlanSearch } from '../plans/plan-search.js';
+import type { SqlPart } from '../plans/search-filter.js';
 import {
   ACTION_VIEW_COLUMNS,
   CHUNK_VIEW_COLUMNS,
@@ -26,11 +26,11 @@ const BATCH = 200;
 /** Reads plans from PostgreSQL. */
 export class PostgresPlanReader implements PlanReader {
   readonly #pool: Pool;
-  readonly #source: DataSource;
+  readonly #search: PlanSearch;
 
-  constructor(pool: Pool, source: DataSource) {
+  constructor(pool: Pool) {
     this.#pool = pool;
-    this.#source = source;
+    this.#search = new PlanSearch('postgres', async (statement) => this.#do(async () => this.#found(statement)));
   }
 
   async plans(ids: readonly string[]): Promise<PlanView[]> {
@@ -45,28 +45,38 @@ export class PostgresPlanReader implements PlanReader {
     });
   }
 
-  async states(ids: readonly string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>> {
-    return this.#do(async () => {
-      const { rows } = await this.#pool.query<{ id: string; state: PlanState; result: PlanResult }>(
-        'SELECT id, state, result FROM dynflow_execution_plans WHERE id = ANY ($1::text[])',
-        [ids.map(storable)],
-      );
-      return new Map(rows.map(({ id, state, result }) => [id, { state, result }]));
-    });
+  async states(which: readonly string[] | PlanFilter): Promise<Map<string, { state: PlanState; result: PlanResult }>> {
+    const rows = await this.#search.states(Array.isArray(which) ? { id: which as readonly string[] } : (which as PlanFilter));
+    return new Map(rows.map(({ id, state, result }) => [id, { state, result }]));
   }
 
-  async count(state?: string): Promise<number> {
-    return this.#do(async () => {
-      const all = 'SELECT count(*) FROM dynflow_execution_plans';
-      const { rows } = await (state === undefined
-        ? this.#pool.query<{ count: string }>(all)
-        : this.#pool.query<{ count: string }>(`${all} WHERE state = $1`, [storable(state)]));
-      return Number(rows[0]?.count ?? 0);
-    });
+  async count(which: string | PlanFilter = {}): Promise<number> {
+    return this.#search.count(typeof which === 'string' ? { state: which } : which);
   }
 
-  async list(query: PlanListQuery): Promise<PlanSummary[]> {
-    return this.#do(async () => listPlans(this.#source, query));
+  async counts(filter: PlanFilter): Promise<PlanCount[]> {
+    return this.#search.counts(filter);
+  }
+
+  async list(query: PlanQuery): Promise<PlanSummary[]> {
+    return this.#search.list(query);
+  }
+
+  async prerequisites(plan: string): Promise<string[]> {
+    const rows = await this.#do(async () =>
+      this.#found<{ after_id: string }>({
+        text: 'SELECT after_id FROM dynflow_plan_dependencies WHERE plan_id = ? ORDER BY after_id',
+        values: [plan],
+      }),
+    );
+    return rows.map((row) => row.after_id);
+  }
+
+  async #found<Row>({ text, values }: SqlPart): Promise<Row[]> {
+    let parameters = 0;
+    const numbered = text.replaceAll('?', () => `$${(parameters += 1)}`);
+    const { rows } = await this.#pool.query(numbered, values.map(storableValue));
+    return rows as Row[];
   }
 
   async #do<T>(work: () => Promise<T>): Promise<T> {
@@ -76,6 +86,10 @@ export class PostgresPlanReader implements PlanReader {
       throw postgresFailure(error);
     }
   }
+}
+
+function storableValue(value: SqlPart['values'][number]): unknown {
+  return typeof value === 'object' ? value.map(storable) : storable(value);
 }
 
 async function rowsOf(client: PoolClient, ids: unknown[]): Promise<ViewRows> {

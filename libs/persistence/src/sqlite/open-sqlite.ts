@@ -35,7 +35,7 @@ export interface SqliteConnection {
 /** Opens SQLite: a file, or with null a database in memory. See `openDatabase`. */
 export async function openSqlite(file: string | null, log: (message: string) => void): Promise<Database> {
   const connection = await connectSqlite(file, log);
-  const { source, driver } = connection;
+  const { driver } = connection;
   const sql = sqliteSql(driver);
   return {
     name: file === null ? 'SQLite in memory' : `SQLite file ${file}`,
@@ -43,7 +43,7 @@ export async function openSqlite(file: string | null, log: (message: string) => 
     isDurable: file !== null,
     isShared: false,
     plans: new SqlitePlanStore(driver),
-    reader: new SqlitePlanReader(driver, source),
+    reader: new SqlitePlanReader(driver),
     documents: new DocumentStore(sql),
     manifests: new ManifestStore(sql),
     shards: new ShardStore(sql, { isShared: false }),

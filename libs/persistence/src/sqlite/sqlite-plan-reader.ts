@@ -1,10 +1,10 @@
-import type { PlanView } from '@dynflow/contracts';
+import type { PlanCount, PlanFilter, PlanQuery, PlanSummary, PlanView } from '@dynflow/contracts';
 import type { Database, Statement } from 'better-sqlite3';
 import { setImmediate } from 'node:timers/promises';
-import type { DataSource } from 'typeorm';
 import type { PlanResult, PlanState } from '@dynflow/engine';
-import { listPlans } from '../plans/list-plans.js';
-import type { PlanListQuery, PlanReader, PlanSummary } from '../plans/plan-reader.js';
+import type { PlanReader } from '../plans/plan-reader.js';
+import { PlanSearch } from '../plans/plan-search.js';
+import type { SqlPart } from '../plans/search-filter.js';
 import {
   ACTION_VIEW_COLUMNS,
   CHUNK_VIEW_COLUMNS,
@@ -21,22 +21,28 @@ import { sqliteFailure } from './sqlite-errors.js';
 /** So many plans are read at a stretch; then others have their turn, because a read blocks the process. */
 const BATCH = 100;
 
+/** So many kinds of search are kept prepared. */
+const SEARCHES = 200;
+
 /** Ids come as one parameter, a JSON array, so that a statement for any number of them is prepared once. */
 const ASKED = '(SELECT value FROM json_each(?))';
 
 /** Reads plans from SQLite, from the same connection that writes them. */
 export class SqlitePlanReader implements PlanReader {
-  readonly #source: DataSource;
+  readonly #database: Database;
+  readonly #search: PlanSearch;
+  /** Searches that were made, by their text: there are few kinds, and the list is bounded all the same. */
+  readonly #searches = new Map<string, Statement<unknown[]>>();
   readonly #plans: Statement<[string], PlanViewColumns>;
   readonly #actions: Statement<[string], ActionViewColumns>;
   readonly #steps: Statement<[string], StepViewColumns>;
   readonly #chunks: Statement<[string], ChunkViewColumns>;
   readonly #states: Statement<[string], { id: string; state: PlanState; result: PlanResult }>;
-  readonly #count: Statement<[], number>;
-  readonly #countState: Statement<[string], number>;
+  readonly #prerequisites: Statement<[string], string>;
 
-  constructor(database: Database, source: DataSource) {
-    this.#source = source;
+  constructor(database: Database) {
+    this.#database = database;
+    this.#search = new PlanSearch('sqlite', async (statement) => Promise.resolve(this.#read(() => this.#found(statement))));
     const ofPlans = (columns: readonly string[], table: string, order: string): string =>
       `SELECT ${columns.join(', ')} FROM ${table} WHERE plan_id IN ${ASKED} ORDER BY ${order}`;
     this.#plans = database.prepare(
@@ -47,8 +53,9 @@ export class SqlitePlanReader implements PlanReader {
     this.#steps = database.prepare(ofPlans(STEP_VIEW_COLUMNS, 'dynflow_steps', 'plan_id, id'));
     this.#chunks = database.prepare(ofPlans(CHUNK_VIEW_COLUMNS, 'dynflow_output_chunks', 'number'));
     this.#states = database.prepare(`SELECT id, state, result FROM dynflow_execution_plans WHERE id IN ${ASKED}`);
-    this.#count = database.prepare<[], number>('SELECT count(*) FROM dynflow_execution_plans').pluck();
-    this.#countState = database.prepare<[string], number>('SELECT count(*) FROM dynflow_execution_plans WHERE state = ?').pluck();
+    this.#prerequisites = database
+      .prepare<[string], string>('SELECT after_id FROM dynflow_plan_dependencies WHERE plan_id = ? ORDER BY after_id')
+      .pluck();
   }
 
   async plans(ids: readonly string[]): Promise<PlanView[]> {
@@ -63,21 +70,34 @@ export class SqlitePlanReader implements PlanReader {
     return views;
   }
 
-  async states(ids: readonly string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>> {
-    const rows = this.#read(() => this.#states.all(JSON.stringify(ids)));
-    return Promise.resolve(new Map(rows.map(({ id, state, result }) => [id, { state, result }])));
+  async states(which: readonly string[] | PlanFilter): Promise<Map<string, { state: PlanState; result: PlanResult }>> {
+    const rows = isList(which) ? this.#read(() => this.#states.all(JSON.stringify(which))) : await this.#search.states(which);
+    return new Map(rows.map(({ id, state, result }) => [id, { state, result }]));
   }
 
-  async count(state?: string): Promise<number> {
-    return Promise.resolve(this.#read(() => (state === undefined ? this.#count.get() : this.#countState.get(state)) ?? 0));
+  async count(which: string | PlanFilter = {}): Promise<number> {
+    return this.#search.count(typeof which === 'string' ? { state: which } : which);
   }
 
-  async list(query: PlanListQuery): Promise<PlanSummary[]> {
-    try {
-      return await listPlans(this.#source, query);
-    } catch (error) {
-      throw sqliteFailure(error);
+  async counts(filter: PlanFilter): Promise<PlanCount[]> {
+    return this.#search.counts(filter);
+  }
+
+  async list(query: PlanQuery): Promise<PlanSummary[]> {
+    return this.#search.list(query);
+  }
+
+  async prerequisites(plan: string): Promise<string[]> {
+    return Promise.resolve(this.#read(() => this.#prerequisites.all(plan)));
+  }
+
+  #found<Row>({ text, values }: SqlPart): Row[] {
+    const statement = this.#searches.get(text) ?? this.#database.prepare<unknown[]>(text);
+    if (this.#searches.size >= SEARCHES) {
+      this.#searches.clear();
     }
+    this.#searches.set(text, statement);
+    return statement.all(...values) as Row[];
   }
 
   #viewsOf(ids: string): PlanView[] {
@@ -96,4 +116,8 @@ export class SqlitePlanReader implements PlanReader {
       throw sqliteFailure(error);
     }
   }
+}
+
+function isList(which: readonly string[] | PlanFilter): which is readonly string[] {
+  return Array.isArray(which);
 }

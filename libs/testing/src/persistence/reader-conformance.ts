@@ -237,12 +237,12 @@ export function describeReading(world: () => StoreWorld): void {
       const second = await reader.list({ limit: 10, after: first[2]?.number ?? 0 });
 
       expect([...first, ...second].map(({ id }) => id)).toEqual([...ids].reverse());
-      expect((await reader.list({ limit: 2, order: 'oldest' })).map(({ id }) => id)).toEqual(ids.slice(0, 2));
-      expect((await reader.list({ limit: 2, order: 'oldest', offset: 5 })).map(({ id }) => id)).toEqual(ids.slice(5));
+      expect((await reader.list({ limit: 2, direction: 'ascending' })).map(({ id }) => id)).toEqual(ids.slice(0, 2));
+      expect((await reader.list({ limit: 2, direction: 'ascending', offset: 5 })).map(({ id }) => id)).toEqual(ids.slice(5));
       const third = await reader.list({
         limit: 1,
-        order: 'oldest',
-        after: (await reader.list({ limit: 2, order: 'oldest' }))[1]?.number ?? 0,
+        direction: 'ascending',
+        after: (await reader.list({ limit: 2, direction: 'ascending' }))[1]?.number ?? 0,
       });
       expect(third.map(({ id }) => id)).toEqual([ids[2]]);
     });
@@ -279,6 +279,8 @@ export function describeReading(world: () => StoreWorld): void {
         executionTimeMs: 0,
         callerPlan: parent.id,
         callerAction: 1,
+        waitingFor: null,
+        attributes: {},
       });
     });
 

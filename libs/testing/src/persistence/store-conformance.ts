@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeCommits } from './commit-conformance.js';
 import { describeReading } from './reader-conformance.js';
 import { changes, smallPlan } from './rows.js';
+import { describeSearch } from './search-conformance.js';
 import { describeTables } from './tables-conformance.js';
 import type { StoreWorld, StoreWorldFactory } from './store-world.js';
 
@@ -21,6 +22,7 @@ export function describeStore(name: string, makeWorld: StoreWorldFactory): void 
     const current = (): StoreWorld => world;
     describeCommits(current);
     describeReading(current);
+    describeSearch(current);
     describeTables(current);
 
     describe('close', () => {
