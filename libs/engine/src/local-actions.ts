@@ -1,62 +1,44 @@
-import { messageOf } from '@dynflow/kernel';
-import type { LocalInvocation, LocalResult } from '@dynflow/contracts';
+import { assertNever, messageOf } from '@dynflow/kernel';
+import type { LocalCommand, LocalInvocation, LocalResult } from '@dynflow/contracts';
 import type { EngineParts } from './engine-parts.js';
-import { actionOf, stepOf, type Plan, type Step } from './model.js';
+import { actionOf, type Plan, type Step } from './model.js';
 import { moveStep } from './moves.js';
+import { planLocalEvent } from './planned-events.js';
+import { withIds } from './sub-plan-maker.js';
+import type { SubPlanNews } from './sub-plan-news.js';
 import type { Turn } from './turn.js';
 
 /** Runs the actions that are local to the gateway, inside the turn. */
 export class LocalActions {
   readonly #engine: EngineParts;
+  readonly #news: SubPlanNews;
 
-  constructor(engine: EngineParts) {
+  constructor(engine: EngineParts, news: SubPlanNews) {
     this.#engine = engine;
+    this.#news = news;
   }
 
   /** Local actions run in the turn that made them ready; what they decide may make more ready. */
   invokeAll(turn: Turn): void {
     const told = new Set<Plan>();
-    for (let index = 0; index < turn.invocations.length || this.#tellCallers(turn, told); index += 1) {
-      const invocation = turn.invocations[index];
-      if (invocation !== undefined) {
-        this.#invoke(invocation.plan, invocation.step, invocation.event, turn);
+    let done = 0;
+    do {
+      for (; done < turn.invocations.length; done += 1) {
+        const invocation = turn.invocations[done];
+        if (invocation !== undefined) {
+          this.#invoke(invocation.plan, invocation.step, invocation.event, turn);
+        }
       }
-    }
+    } while (this.#news.tellCallers(turn, told) || this.#openGate(turn));
   }
 
-  /** Sub-plans that came to rest are an event for the action that made them, one for all. @returns true if that added invocations. */
-  #tellCallers(turn: Turn, told: Set<Plan>): boolean {
-    const callers = new Map<Step, Plan>();
-    for (const child of turn.rested) {
-      const caller = told.has(child) ? undefined : this.noteCounts(child, turn);
-      told.add(child);
-      if (caller?.step.state.name === 'suspended') {
-        callers.set(caller.step, caller.plan);
-      }
+  /** Steps that limits kept waiting may begin, now that others are over. @returns true if there are any. */
+  #openGate(turn: Turn): boolean {
+    const passed = this.#engine.gate.settle(turn);
+    for (const { plan, step } of passed) {
+      this.#engine.director.begin(plan, step, turn);
     }
-    for (const [step, plan] of callers) {
-      const counts = this.#engine.subPlans.countsOf(plan.id, step.action);
-      if (counts !== undefined) {
-        turn.invocations.push({ plan, step, event: { kind: 'subPlans', counts } });
-      }
-    }
-    return callers.size > 0;
-  }
-
-  /** Stores with the caller's step how many of its sub-plans are at rest. @returns that step, if the caller is active here. */
-  noteCounts(child: Plan, turn: Turn): { plan: Plan; step: Step } | undefined {
-    const plan = child.callerPlan === null ? undefined : this.#engine.plans.get(child.callerPlan);
-    const runStep = plan === undefined || child.callerAction === null ? null : actionOf(plan, child.callerAction).runStep;
-    if (plan === undefined || runStep === null) {
-      return undefined;
-    }
-    const step = stepOf(plan, runStep);
-    const counts = this.#engine.subPlans.countsOf(plan.id, step.action);
-    if (counts !== undefined) {
-      step.settledSubPlans = { success: counts.success, failed: counts.failed };
-      turn.touchStep(plan, step);
-    }
-    return { plan, step };
+    return passed.length > 0;
   }
 
   #invoke(plan: Plan, step: Step, event: LocalInvocation['event'], turn: Turn): void {
@@ -69,6 +51,16 @@ export class LocalActions {
     const isOver = state.name === 'success' || state.name === 'skipped' || state.name === 'cancelled';
     if (isOver || (state.name === 'error' && !state.isRetrying) || this.#engine.director.endIfCancelled(plan, step, turn)) {
       return;
+    }
+    if (state.name === 'suspended' && state.isRetry === true && (!state.isDue || event !== undefined)) {
+      // It belonged to the last run: the next one begins without it.
+      return;
+    }
+    if (state.name === 'pending' || state.name === 'error' || (state.name === 'suspended' && state.isRetry === true)) {
+      if (!this.#engine.gate.admits(plan, step, turn)) {
+        return;
+      }
+      this.#engine.gate.begun(plan, step, turn);
     }
     if (state.name !== 'running') {
       moveStep(plan, step, { name: 'running', claim: null }, turn);
@@ -85,6 +77,7 @@ export class LocalActions {
         checkpoint: step.checkpoint,
         sealedSecrets: plan.sealedSecrets ?? undefined,
         event,
+        subPlans: this.#engine.subPlans.countsOf(plan.id, action.id),
       });
     } catch (error) {
       this.#engine.options.onFault?.(`the local action ${action.declaration.name} threw`, error);
@@ -92,18 +85,44 @@ export class LocalActions {
       this.#engine.director.stepFailed(plan, step, { errorClass, message: messageOf(error), kind: 'final' }, undefined, turn);
       return;
     }
+    const { attempt } = step;
     this.#engine.director.localOutcome(plan, step, result.outcome, turn);
-    for (const command of result.commands) {
-      if (command.kind === 'effect') {
+    for (const [place, command] of result.commands.entries()) {
+      this.#obey(plan, step, command, { attempt, place }, turn);
+    }
+  }
+
+  /** `at`: which invocation asked for it, and as which of its commands. */
+  #obey(plan: Plan, step: Step, command: LocalCommand, at: { attempt: number; place: number }, turn: Turn): void {
+    const action = actionOf(plan, step.action);
+    switch (command.kind) {
+      case 'effect':
         turn.effects.push({ plan, step: step.id, attempt: step.attempt, action, name: command.name, payload: command.payload });
-      } else {
+        return;
+      case 'spawn':
         turn.spawns.push({
           parent: plan,
           action: action.id,
-          children: command.children,
+          children: withIds(command.children, plan, step, at.attempt, at.place),
           concurrencyLimit: command.concurrencyLimit ?? null,
         });
-      }
+        return;
+      case 'startSubPlans':
+        this.#engine.director.startSiblings(this.#engine.subPlans.startWaiting(plan.id, action.id, command.count), turn);
+        return;
+      case 'cancelWaitingSubPlans':
+        for (const id of this.#engine.subPlans.waitingOf(plan.id, action.id)) {
+          const child = this.#engine.plans.get(id);
+          if (child !== undefined) {
+            this.#engine.director.cancel(child, false, turn, command.message);
+          }
+        }
+        return;
+      case 'planEvent':
+        planLocalEvent(this.#engine, plan, step, { ...command, id: `${at.attempt}.${at.place}` }, turn);
+        return;
+      default:
+        assertNever(command);
     }
   }
 }

@@ -184,7 +184,7 @@ describe('a turn that cannot be committed', () => {
     await world.advance(1_000);
     await world.runAll();
     expect(world.store.planIds).toEqual([plan, 'c1', 'c2']);
-    expect(world.plan(plan).output()).toEqual({ total: 2, pending: 0, success: 2, failed: 0 });
+    expect(world.plan(plan).output()).toMatchObject({ total: 2, pending: 0, success: 2, failed: 0 });
   });
 
   it('of a finished planning is planned again', async () => {
@@ -232,7 +232,7 @@ describe('what goes out after a commit', () => {
     const world = simple();
     const plan = await world.trigger('demo.A');
     const token = { type: 'step.token', version: 1, shard: 0, plan, step: 2, attempt: 1 };
-    expect(world.engine.readyTokens()).toEqual([{ plugin: 'demo', queue: 'default', token }]);
+    expect(world.engine.readyTokens()).toMatchObject([{ plugin: 'demo', queue: 'default', token }]);
     const held = await world.claim();
     expect(world.engine.readyTokens()).toEqual([]);
     await world.finish(held);

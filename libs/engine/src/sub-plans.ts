@@ -1,6 +1,12 @@
 import type { SubPlanCounts } from '@dynflow/contracts';
 import { planResult, type Plan, type SettledSubPlans } from './model.js';
 
+/** Whoever counts the sub-plans of a plan in the store, and must know whether one of them moved meanwhile. */
+export interface SubPlanWatch {
+  readonly hasChanged: boolean;
+  end(): void;
+}
+
 /** The sub-plans that one action made and that are alive here, and how many of them may run at once. */
 interface Family {
   limit: number | null;
@@ -10,6 +16,9 @@ interface Family {
   readonly waiting: Set<string>;
   success: number;
   failed: number;
+  /** Of the failed: they never ran. */
+  unplanned: number;
+  cancelled: number;
 }
 
 /**
@@ -24,7 +33,15 @@ interface Family {
  */
 export class SubPlans {
   readonly #families = new Map<string, Map<number, Family>>();
+  readonly #watches = new Set<{ readonly caller: string; hasChanged: boolean }>();
   #undo: (() => void)[] = [];
+
+  /** Notes from now on whether a sub-plan of this plan comes to rest or is resumed. */
+  watch(caller: string): SubPlanWatch {
+    const watch = { caller, hasChanged: false, end: (): void => void this.#watches.delete(watch) };
+    this.#watches.add(watch);
+    return watch;
+  }
 
   /** The turn's changes are committed. */
   keep(): void {
@@ -54,7 +71,7 @@ export class SubPlans {
       return true;
     }
     const family = this.#familyOf(plan.callerPlan, plan.callerAction ?? 0, plan.concurrencyLimit);
-    if (plan.state === 'planning') {
+    if (plan.state === 'planning' || plan.state === 'scheduled') {
       this.#add(family.isPlanning, plan.id);
       return false;
     }
@@ -67,6 +84,7 @@ export class SubPlans {
     this.#remove(family.isPlanning, plan.id);
     this.#remove(family.waiting, plan.id);
     if (plan.state === 'paused') {
+      this.#noteChange(plan.callerPlan);
       this.#count(family, 'failed', -Math.min(1, family.failed));
     } else if (plan.state !== 'running' && family.limit !== null && family.running.size >= family.limit) {
       this.#add(family.waiting, plan.id);
@@ -79,7 +97,8 @@ export class SubPlans {
   /** A sub-plan was found at rest in the store: its end is in the counts that were restored. */
   forget(caller: string | null, action: number | null, id: string): void {
     const family = caller === null ? undefined : this.#families.get(caller)?.get(action ?? 0);
-    if (family !== undefined) {
+    if (family !== undefined && caller !== null) {
+      this.#noteChange(caller);
       this.#remove(family.isPlanning, id);
       this.#remove(family.running, id);
       this.#remove(family.waiting, id);
@@ -100,20 +119,27 @@ export class SubPlans {
     this.#remove(family.isPlanning, plan.id);
     this.#remove(family.running, plan.id);
     this.#remove(family.waiting, plan.id);
-    this.#count(family, planResult(plan) === 'success' ? 'success' : 'failed', 1);
-    const started: string[] = [];
-    for (const next of family.waiting) {
-      if (family.limit !== null && family.running.size >= family.limit) {
-        break;
-      }
-      this.#remove(family.waiting, next);
-      this.#add(family.running, next);
-      started.push(next);
+    this.#noteChange(plan.callerPlan);
+    this.#count(family, outcomeOf(plan), 1);
+    if (isUnplanned(plan)) {
+      this.#count(family, 'unplanned', 1);
     }
+    const started = family.waiting.size === 0 ? [] : this.#startNext(family, (family.limit ?? Infinity) - family.running.size);
     if (!isCallerActive && !isAlive(family)) {
       this.#delete(plan.callerPlan, action, family);
     }
     return started;
+  }
+
+  /** That many of an action's sub-plans that wait may start now, whatever the limit. @returns their ids. */
+  startWaiting(caller: string, action: number, count: number): string[] {
+    const family = this.#families.get(caller)?.get(action);
+    return family === undefined ? [] : this.#startNext(family, count);
+  }
+
+  /** Ids of an action's sub-plans that wait for the limit. */
+  waitingOf(caller: string, action: number): string[] {
+    return [...(this.#families.get(caller)?.get(action)?.waiting ?? [])];
   }
 
   /** The caller itself came to rest, and that is committed: its account goes with its last sub-plan. */
@@ -152,9 +178,29 @@ export class SubPlans {
     if (family === undefined) {
       return undefined;
     }
-    const { success, failed } = family;
-    const pending = family.isPlanning.size + family.running.size + family.waiting.size;
-    return { total: pending + success + failed, pending, success, failed };
+    const { success, failed, unplanned, cancelled } = family;
+    const waiting = family.waiting.size;
+    const pending = family.isPlanning.size + family.running.size + waiting;
+    return { total: pending + success + failed + cancelled, pending, waiting, success, failed, unplanned, cancelled };
+  }
+
+  #startNext(family: Family, count: number): string[] {
+    const started: string[] = [];
+    for (const next of family.waiting) {
+      if (started.length >= count) {
+        break;
+      }
+      this.#remove(family.waiting, next);
+      this.#add(family.running, next);
+      started.push(next);
+    }
+    return started;
+  }
+
+  #noteChange(caller: string): void {
+    for (const watch of this.#watches) {
+      watch.hasChanged ||= watch.caller === caller;
+    }
   }
 
   #familyOf(caller: string, action: number, limit: number | null): Family {
@@ -166,7 +212,16 @@ export class SubPlans {
       known.limit ??= limit;
       return known;
     }
-    const family: Family = { limit, isPlanning: new Set(), running: new Set(), waiting: new Set(), success: 0, failed: 0 };
+    const family: Family = {
+      limit,
+      isPlanning: new Set(),
+      running: new Set(),
+      waiting: new Set(),
+      success: 0,
+      failed: 0,
+      unplanned: 0,
+      cancelled: 0,
+    };
     families.set(action, family);
     this.#undo.push(() => void families.delete(action));
     return family;
@@ -198,7 +253,7 @@ export class SubPlans {
     return true;
   }
 
-  #count(family: Family, what: 'success' | 'failed', by: number): void {
+  #count(family: Family, what: keyof SettledSubPlans, by: number): void {
     family[what] += by;
     this.#undo.push(() => {
       family[what] -= by;
@@ -208,4 +263,19 @@ export class SubPlans {
 
 function isAlive(family: Family): boolean {
   return family.isPlanning.size + family.running.size + family.waiting.size > 0;
+}
+
+/** How a sub-plan that is at rest counts: each in one of three ways, so that nobody waits for it. */
+function outcomeOf(plan: Plan): 'success' | 'failed' | 'cancelled' {
+  const result = planResult(plan);
+  if (result === 'success') {
+    return 'success';
+  }
+  return plan.isCancelRequested || result === 'cancelled' ? 'cancelled' : 'failed';
+}
+
+/** It failed before it had anything to run. */
+function isUnplanned(plan: Plan): boolean {
+  const [root] = plan.steps;
+  return root?.state.name === 'error' && root.kind === 'plan' && outcomeOf(plan) === 'failed';
 }

@@ -34,7 +34,8 @@ export class Outbox {
       outcomeBytes = sizeOf(outcome);
     }
     const last = step.reports.at(-1);
-    if (outcome.kind === 'checkpoint' && last?.outcome.kind === 'checkpoint' && last.enqueuedAtMs === undefined && !step.isEnqueueing) {
+    const isUnsent = last?.enqueuedAtMs === undefined && !step.isEnqueueing;
+    if (outcome.kind === 'checkpoint' && outcome.planEvents === undefined && last?.outcome.kind === 'checkpoint' && isUnsent) {
       // Not sent yet: one report says it all, so a run that updates in a loop does not flood the owner.
       last.outcome = {
         ...last.outcome,

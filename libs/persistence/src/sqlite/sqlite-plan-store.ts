@@ -1,6 +1,6 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { Changes, PlanRow, PlanStore, PlanVerdict, StoredPlan } from '@dynflow/engine';
+import type { Changes, PlanRow, PlanStore, PlanVerdict, StoredPlan, SubPlanTally } from '@dynflow/engine';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
@@ -28,6 +28,7 @@ import {
   type ColumnValue,
 } from '../plans/row-values.js';
 import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
+import { subPlanTalliesStatement, subPlanTally, type SubPlanTallyColumns } from '../plans/sub-plan-tallies.js';
 import { isUniqueViolation, sqliteFailure } from './sqlite-errors.js';
 
 type Write = Statement<[ColumnValue[]]>;
@@ -62,6 +63,7 @@ export class SqlitePlanStore implements PlanStore {
   readonly #verdicts: Statement<[string], PlanVerdict & { id: string }>;
   readonly #byIdempotencyKeys: Statement<[string], { id: string; idempotency_key: string }>;
   readonly #chunks: Statement<[string, number], OutputChunkColumns>;
+  readonly #tallies: Statement<[string], SubPlanTallyColumns>;
   readonly #one: PlanStatements<[string]>;
   readonly #unfinished: PlanStatements<[]>;
 
@@ -96,6 +98,7 @@ export class SqlitePlanStore implements PlanStore {
       'SELECT id, idempotency_key FROM dynflow_execution_plans WHERE idempotency_key IN (SELECT value FROM json_each(?))',
     );
     this.#chunks = database.prepare('SELECT * FROM dynflow_output_chunks WHERE plan_id = ? AND action_id = ? ORDER BY number');
+    this.#tallies = database.prepare(subPlanTalliesStatement('?'));
     this.#one = planStatements(database, '= ?', 'id = ?');
     this.#unfinished = planStatements(
       database,
@@ -153,6 +156,10 @@ export class SqlitePlanStore implements PlanStore {
       const { plans, actions, steps } = this.#unfinished;
       return storedPlans(plans.all(), actions.all(), steps.all());
     });
+  }
+
+  subPlanTallies(callerPlan: string): SubPlanTally[] {
+    return this.#read(() => this.#tallies.all(callerPlan).map(subPlanTally));
   }
 
   load(id: string): StoredPlan | null {

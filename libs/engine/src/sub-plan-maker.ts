@@ -1,0 +1,158 @@
+import { derivedUuid } from '@dynflow/kernel';
+import type { StepErrorV1, SubPlanRequest, SubPlanV1 } from '@dynflow/contracts';
+import { RETRY_AFTER_MS, type EngineParts } from './engine-parts.js';
+import { actionOf, stepOf, type AskedSubPlans, type Plan, type Step } from './model.js';
+import { lookUp, type Known } from './launches.js';
+import type { PlanLoader } from './plan-loader.js';
+import type { Planner } from './planner.js';
+import type { ActionCatalogue } from './ports.js';
+import type { SpawnRequest, Turn } from './turn.js';
+
+/** Sub-plans of an executor's step that are made in one turn: enough to be quick, few enough that nothing else has to wait long. */
+const CHILDREN_A_TURN = 500;
+
+/**
+ * Makes the sub-plans that actions asked for.
+ *
+ * Owns: when they are made, and that none is made twice. Does not own: the account of them, who may start.
+ *
+ * M1. What a local action asked for is made in one commit with the invocation that hears of it. What it asked for and did not get because
+ *     the process died it asks for again.
+ * M2. What an executor's step asked for is stored with the step, and leaves it in the commit that makes it.
+ */
+export class SubPlanMaker {
+  readonly #engine: EngineParts;
+  readonly #loader: PlanLoader;
+  readonly #planner: Planner;
+
+  constructor(engine: EngineParts, rooms: { loader: PlanLoader; planner: Planner }) {
+    this.#engine = engine;
+    this.#loader = rooms.loader;
+    this.#planner = rooms.planner;
+  }
+
+  /** Makes the sub-plans of a local action; it is invoked in the same turn. */
+  async make(spawn: SpawnRequest): Promise<void> {
+    const { parent, action, children, concurrencyLimit } = spawn;
+    try {
+      await this.#inTurn(children, (known, turn) => {
+        const step = this.#stepOf(parent, action);
+        if (step?.state.name !== 'suspended') {
+          return;
+        }
+        const made = this.#makePlans(parent, action, { children, concurrencyLimit }, known, turn);
+        turn.invocations.push({ plan: parent, step, event: { kind: 'spawned', plans: made } });
+      });
+    } catch (error) {
+      this.#again(parent, error, () => void this.make(spawn));
+    }
+  }
+
+  /** Makes the next of the sub-plans that an executor's step asked for; those that are left follow in later turns. */
+  async makeAsked(parent: Plan, step: Step): Promise<void> {
+    const asked = step.askedSubPlans;
+    if (asked === null) {
+      return;
+    }
+    const children = asked.children.slice(0, CHILDREN_A_TURN);
+    try {
+      await this.#inTurn(children, (known, turn) => {
+        if (this.#stepOf(parent, step.action) !== step || step.askedSubPlans !== asked) {
+          return;
+        }
+        this.#makePlans(parent, step.action, { children, concurrencyLimit: asked.concurrencyLimit }, known, turn);
+        const left = asked.children.slice(children.length);
+        step.askedSubPlans = left.length === 0 ? null : { ...asked, children: left };
+        step.settledSubPlans ??= { success: 0, failed: 0, unplanned: 0, cancelled: 0 };
+        turn.touchStep(parent, step);
+        if (left.length > 0) {
+          turn.asked.push({ parent, step });
+        }
+      });
+    } catch (error) {
+      this.#again(parent, error, () => void this.makeAsked(parent, step));
+    }
+  }
+
+  async #inTurn(children: readonly SubPlanRequest[], decide: (known: Known, turn: Turn) => void): Promise<void> {
+    const ids = children.flatMap((child) => (child.id === undefined ? [] : [child.id]));
+    await this.#loader.inLine(ids, async () => {
+      const known = await lookUp(this.#engine.options, children);
+      await this.#engine.put((turn) => {
+        this.#loader.assertRead(ids);
+        decide(known, turn);
+      });
+    });
+  }
+
+  /** The run step of an action of a plan that is still this engine's; undefined: the plan came to rest, or was read again. */
+  #stepOf(parent: Plan, action: number): Step | undefined {
+    const { runStep } = actionOf(parent, action);
+    return this.#engine.plans.get(parent.id) === parent && runStep !== null ? stepOf(parent, runStep) : undefined;
+  }
+
+  #makePlans(parent: Plan, action: number, asked: Pick<SpawnRequest, 'children' | 'concurrencyLimit'>, known: Known, turn: Turn): string[] {
+    const made = asked.children.map((child) =>
+      this.#planner.makePlan(
+        { priority: parent.priority, ...child, callerPlan: parent.id, callerAction: action, concurrencyLimit: asked.concurrencyLimit },
+        known,
+        turn,
+        child,
+      ),
+    );
+    if (parent.isCancelRequested) {
+      this.#cancelNew(made, turn);
+    }
+    return made.map(({ plan }) => plan);
+  }
+
+  /** The plan was cancelled while its sub-plans were on their way: they are made, so that there is a record of them, and end. */
+  #cancelNew(made: readonly { plan: string; created: boolean }[], turn: Turn): void {
+    for (const { plan: id, created } of made) {
+      const plan = created ? this.#engine.plans.get(id) : undefined;
+      if (plan !== undefined) {
+        this.#engine.director.cancel(plan, false, turn);
+      }
+    }
+  }
+
+  #again(parent: Plan, error: unknown, again: () => void): void {
+    const { clock, onFault } = this.#engine.options;
+    onFault?.(`sub-plans of ${parent.id} could not be made; trying again`, error);
+    clock.at(clock.now() + RETRY_AFTER_MS, again);
+  }
+}
+
+/** What an executor's step asks for, as it is stored until it is made; or why it cannot be had. */
+export function askedSubPlans(
+  asked: { readonly children: readonly SubPlanV1[]; readonly concurrencyLimit?: number | undefined },
+  plan: Plan,
+  step: Step,
+  catalogue: ActionCatalogue,
+): AskedSubPlans | { error: StepErrorV1 } {
+  for (const { action, input } of asked.children) {
+    const key = catalogue.declarationOf(action)?.secrets.find((secret) => input[secret] !== undefined);
+    if (key !== undefined) {
+      const message = `a sub-plan of ${action} was asked for with its secret input "${key}": secrets cannot be handed to sub-plans in the open`;
+      return { error: { errorClass: 'SecretInSubPlanError', message, code: 'DYN_SECRET_IN_SUB_PLAN', kind: 'final' } };
+    }
+  }
+  const before = step.askedSubPlans?.children ?? [];
+  const children = [...before, ...withIds(asked.children, plan, step, step.attempt, 0)];
+  return { children, concurrencyLimit: asked.concurrencyLimit ?? step.askedSubPlans?.concurrencyLimit ?? null };
+}
+
+/** Ids for sub-plans that have none: they follow from who asks, so that asking again after a failure makes nothing twice. */
+export function withIds(
+  children: readonly (SubPlanRequest | SubPlanV1)[],
+  plan: Plan,
+  step: Step,
+  attempt: number,
+  place: number,
+): SubPlanRequest[] {
+  return children.map((child, index) => ({ id: derivedUuid(plan.id, step.id, attempt, place, index), ...withoutUndefined(child) }));
+}
+
+function withoutUndefined(child: SubPlanRequest | SubPlanV1): SubPlanRequest {
+  return Object.fromEntries(Object.entries(child).filter(([, value]) => value !== undefined)) as unknown as SubPlanRequest;
+}
