@@ -6,6 +6,15 @@ import type { PlanResult, PlanState } from './plan-view.js';
  */
 export type PlanEventKind = PlanState | 'success' | 'failure';
 
+/** A plan as those see it who stand around a phase of it as a whole. */
+export interface PhasedPlan {
+  readonly id: string;
+  readonly label: string;
+  /** The action that the plan is made for. */
+  readonly action: string;
+  readonly callerPlan: string | null;
+}
+
 /** A plan came into a state, seen from one of its actions. It is committed already. */
 export interface PlanEvent {
   readonly kind: PlanEventKind;

@@ -17,6 +17,8 @@ export interface ActionView {
   callerAction: number | null;
   input: JsonObject;
   output: JsonObject;
+  /** How it stands, in its author's words; absent where the reader has no declaration at hand. */
+  humanizedState?: string;
 }
 
 /** A step as readers see it. */

@@ -11,7 +11,7 @@ export type { HistoryEntry, OutputReference, Plan, Step } from './model.js';
 export type { PlanHooks } from './plan-events.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
 export type { PlanAnswer } from './plan-expansion.js';
-export type { PhasedPlan, PlanPhases } from './plan-phases.js';
+export type { PlanPhases } from './plan-phases.js';
 export { progressOf, progressOfStep } from './progress.js';
 export type {
   ActionCatalogue,

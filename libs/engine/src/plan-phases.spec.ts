@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import type { PhasedPlan } from '@dynflow/contracts';
 import { EngineWorld, type PlanMethod } from '@dynflow/testing/engine';
-import type { PhasedPlan } from './plan-phases.js';
 
 type PlanPhase = (plan: PhasedPlan, pass: () => Promise<string[]>) => Promise<void>;
 

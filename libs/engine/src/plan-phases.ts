@@ -1,16 +1,8 @@
+import type { PhasedPlan } from '@dynflow/contracts';
 import { guard, type EngineOptions } from './engine-parts.js';
 import type { Plan } from './model.js';
 import { InvalidPlanError, type PlannedAction, type PlannedNode } from './plan-expansion.js';
 import type { Turn } from './turn.js';
-
-/** A plan as those see it who wrap a phase of it as a whole. */
-export interface PhasedPlan {
-  readonly id: string;
-  readonly label: string;
-  /** The action that the plan is made for. */
-  readonly action: string;
-  readonly callerPlan: string | null;
-}
 
 /** Wraps whole phases of plans: Dynflow's `plan_phase` and `finalize_phase`. */
 export interface PlanPhases {

@@ -1,6 +1,6 @@
 export { CancelRequested, Release, StepFailure, Suspension, defineAction, failUnless, release, suspend } from './action.js';
 export type { ActionDefinition, DelayMethod, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
-export type { ActionView, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
+export type { ActionView, PhasedPlan, PlanEvent, PlanEventKind, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 export type {
   FeatureStatus,
   GatewayAnswer,
@@ -10,9 +10,14 @@ export type {
   OperationStatus,
   TriggerRequest,
 } from './gateway-api.js';
+export { GatewayStacks, defineGatewayMiddleware } from './gateway-middleware.js';
+export type { GatewayMiddleware, LocalCall } from './gateway-middleware.js';
+export { PLAN_STATE_KINDS, defineHook, resolveHooks, withoutHook } from './hooks.js';
+export type { HookRule, PlanHook, PlanHookFor, ResolvedHook } from './hooks.js';
 export { LocalRunContext, defineLocalAction } from './local-action.js';
 export type { Effect, EffectContext, LocalActionDefinition } from './local-action.js';
 export { concurrence, fromInput, inputWithout, outputOf, planAction, planSelf, sequence } from './plan-dsl.js';
+export { currentStepOf, humanizedStateOf, outputsOf, plannedActions } from './plan-views.js';
 export { declarationOf, definePlugin } from './plugin.js';
 export type { GatewayPart, Plugin, PluginContext, PluginDefinition, PluginRoute } from './plugin.js';
 export { CancelSwitch } from './runners/cancel-switch.js';
@@ -24,6 +29,8 @@ export { MiddlewareCycleError, doNotUse, orderMiddleware, use } from './middlewa
 export type { MiddlewareList, MiddlewarePlace, MiddlewareRule, NamedMiddleware } from './middleware-rules.js';
 export { NotJsonError, performDelay, performPhase, performPlanPhase } from './runners/phases.js';
 export type { ActionWithMiddleware, PlannedTree } from './runners/phases.js';
+export { jsonFaultOf } from './runners/json-fault.js';
+export { runLocalAction } from './runners/local-run.js';
 export { failureOf, invokeAction, parseActionInput } from './runners/invocation.js';
 export type { InvocationOutcome, ParsedInput } from './runners/invocation.js';
 export { answerRoute, errorAnswer } from './runners/route-answer.js';

@@ -1,7 +1,20 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { LocalCommand, LocalEvent, LocalInvocation, LocalOutcome, PlanNode, RescueStrategy, SubPlanRequest } from '@dynflow/contracts';
+import type {
+  ActionView,
+  LocalCommand,
+  LocalEvent,
+  LocalInvocation,
+  LocalOutcome,
+  PlanNode,
+  RescueStrategy,
+  SubPlanRequest,
+} from '@dynflow/contracts';
 import type { z } from 'zod';
-import type { PluginLog } from './action.js';
+import type { GatewayMiddleware } from './gateway-middleware.js';
+import type { HookRule } from './hooks.js';
+import type { Derivable } from './middleware.js';
+import type { MiddlewareList } from './middleware-rules.js';
+import type { PluginLog } from './run-context.js';
 
 /** What a local action's `run` gets. It is synchronous and pure: it decides; the gateway does. */
 export class LocalRunContext<Input = JsonObject> {
@@ -55,6 +68,20 @@ export interface LocalActionDefinition<Schema extends z.ZodType = z.ZodType> {
   rescueStrategy?: RescueStrategy;
   cancellable?: boolean;
   initialOutput?: JsonObject;
+  /** See `ActionDefinition.subscribesTo`. */
+  subscribesTo?: string[];
+  /** How much its run counts in the plan's progress; 1 unless given. */
+  progressWeights?: { run: number; finalize: number };
+  /** What states of its step are called when people look. */
+  stateNames?: Record<string, string>;
+  /** Around its runs, its hooks and what is shown of it, inside of what plugins bring. */
+  middleware?: MiddlewareList<GatewayMiddleware>;
+  /** What readers see of it: inside of all middleware. What is stored stays as it is. */
+  present?: (view: ActionView) => ActionView;
+  /** Called when a plan with this action comes into a state. */
+  hooks?: readonly HookRule[];
+  /** Set by `extendAction`. */
+  derivedFrom?: Derivable;
 }
 
 /** Declares a local action. */

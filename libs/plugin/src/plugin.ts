@@ -12,6 +12,8 @@ import {
 } from '@dynflow/contracts';
 import type { ActionDefinition, DocumentStore, PluginLog } from './action.js';
 import type { GatewayApi, GatewayRoute } from './gateway-api.js';
+import type { GatewayMiddleware } from './gateway-middleware.js';
+import type { PlanHookFor } from './hooks.js';
 import { isAskedFor, middlewareOf, type Middleware } from './middleware.js';
 import type { MiddlewareList } from './middleware-rules.js';
 import type { Effect, EffectContext, LocalActionDefinition } from './local-action.js';
@@ -31,6 +33,10 @@ export interface PluginRoute<Services> extends RouteDeclaration {
 /** The part of a plugin that is loaded into the gateway. Executor plugins have none. */
 export interface GatewayPart<Settings> {
   actions?: LocalActionDefinition[];
+  /** Around what happens in the gateway; see `GatewayMiddleware`. */
+  middleware?: MiddlewareList<GatewayMiddleware>;
+  /** Called when a plan with one of these actions, of any plugin, comes into a state. */
+  hooks?: readonly PlanHookFor[];
   effects?: (settings: Settings, context: EffectContext) => Record<string, Effect>;
   routes?: (gateway: GatewayApi, settings: Settings, log: PluginLog) => GatewayRoute[];
 }
@@ -117,6 +123,9 @@ function declareLocalAction(plugin: string, action: LocalActionDefinition): Acti
     rescueStrategy: action.rescueStrategy,
     cancellable: action.cancellable,
     initialOutput: action.initialOutput,
+    subscribesTo: action.subscribesTo,
+    progressWeights: action.progressWeights,
+    stateNames: action.stateNames,
   });
 }
 
