@@ -1,8 +1,13 @@
 import type { Clock, IdSource } from '@dynflow/kernel';
 import type { ActivePlans } from './active-plans.js';
 import type { Director } from './director.js';
-import type { ActionCatalogue, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';
+import type { PlanHooks } from './plan-events.js';
+import type { PlanPhases } from './plan-phases.js';
+import type { Gate } from './gate.js';
+import type { Limits } from './limits.js';
+import type { ActionCatalogue, HoldKeeper, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';
 import type { ReferenceResolver } from './references.js';
+import type { RandomSource } from './retries.js';
 import type { PlanResult, PlanState } from './states.js';
 import type { SubPlans } from './sub-plans.js';
 import type { Turn } from './turn.js';
@@ -26,6 +31,14 @@ export interface EngineOptions {
   readonly world: string;
   /** Bytes of output that are kept of one step; what comes after is dropped, with one line that says so. */
   readonly outputLimitBytes: number;
+  /** Hooks of actions on the states of their plans. */
+  readonly hooks?: PlanHooks;
+  /** Those who wrap whole phases of plans. */
+  readonly phases?: PlanPhases;
+  /** Spreads retries in time. Default: each pause is as long as it may be. */
+  readonly random?: RandomSource;
+  /** Keeps the hold of all new work; without it a hold ends with the process. */
+  readonly holds?: HoldKeeper;
   /** Told of every plan that comes to rest, after the commit. */
   readonly onRest?: (plan: RestedPlan) => void;
   /** Told of faults that no caller waits for. */
@@ -41,6 +54,9 @@ export interface EngineParts {
   readonly plans: ActivePlans;
   readonly subPlans: SubPlans;
   readonly director: Director;
+  readonly gate: Gate;
+  readonly limits: Limits;
+  readonly serves: ActionCatalogue['serves'];
   readonly resolver: ReferenceResolver;
   /** Has something decided in the next turn; resolved with the answer when that is committed. */
   put<T>(decide: (turn: Turn) => T): Promise<T>;

@@ -1,4 +1,4 @@
-import { type JsonObject, type JsonValue, isJsonObject } from '@dynflow/kernel';
+import { isJsonObject, isoTimeOf, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { ActionDeclaration, LimitDeclaration } from '@dynflow/contracts';
 import { FairQueue } from './fair-queue.js';
 import type { Plan, Step } from './model.js';
@@ -74,7 +74,7 @@ export class LimitUsage {
       return `limit ${this.label}`;
     }
     const freeAtMs = this.freeAtMs({ name: '', rate }, nowMs);
-    const when = freeAtMs === Infinity ? '' : `; not before ${new Date(freeAtMs).toISOString()}`;
+    const when = freeAtMs === Infinity ? '' : `; not before ${isoTimeOf(freeAtMs)}`;
     return `limit ${this.label}: ${rate.count} begun in ${rate.perMs / 1_000} s${when}`;
   }
 

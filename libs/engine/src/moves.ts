@@ -1,4 +1,5 @@
 import type { Plan, Step, StepState } from './model.js';
+import { UNSAID_PROGRESS } from './progress.js';
 import { assertPlanTransition, assertStepTransition, resultOf, type PlanState } from './states.js';
 import type { Turn } from './turn.js';
 
@@ -10,6 +11,7 @@ import type { Turn } from './turn.js';
 export function movePlan(plan: Plan, to: PlanState, turn: Turn): void {
   assertPlanTransition(plan.state, to);
   plan.state = to;
+  turn.entered.push({ plan, state: to });
   turn.touchPlan(plan);
 }
 
@@ -24,8 +26,15 @@ export function moveStep(plan: Plan, step: Step, to: StepState, turn: Turn): voi
   }
   step.state = to;
   step.isReady = false;
+  step.readyAtMs = null;
+  step.waitsFor = null;
+  if (to.name !== 'running') {
+    step.overLimit = null;
+  }
   if (to.name === 'running') {
+    step.progress = step.startedAtMs === null ? UNSAID_PROGRESS : step.progress;
     step.startedAtMs ??= turn.nowMs;
+    step.runSinceMs ??= turn.nowMs;
     step.invokedAtMs = turn.nowMs;
   } else if (step.invokedAtMs !== null) {
     // A clock that was put back must not make time negative.

@@ -1,3 +1,4 @@
+import { isoTimeOf } from '@dynflow/kernel';
 import type { StepErrorV1 } from '@dynflow/contracts';
 import { actionOf, type Plan, type Step } from './model.js';
 import type { Turn } from './turn.js';
@@ -14,6 +15,8 @@ import type { Turn } from './turn.js';
 
 /** How many past attempts of a step are kept. */
 const KEPT_ATTEMPTS = 10;
+/** So much of an error's message is shown while the next attempt is waited for. */
+const SHOWN_MESSAGE = 200;
 
 /** A number from 0 up to but not including 1. */
 export type RandomSource = () => number;
@@ -34,10 +37,11 @@ export function nextRunOf(plan: Plan, step: Step, error: StepErrorV1, nowMs: num
   if (step.retries >= retry.maxAttempts - 1 || (error.kind === 'unknown' && !idempotent)) {
     return null;
   }
-  const pauseMs = Math.min(retry.maxBackoffMs, retry.backoffMs * retry.factor ** step.retries);
+  const grown = retry.backoffMs === 0 ? 0 : retry.backoffMs * retry.factor ** step.retries;
+  const pauseMs = Math.min(retry.maxBackoffMs, grown);
   const atMs = Math.ceil(nowMs + pauseMs * (1 - retry.jitter * random()));
-  const at = new Date(atMs).toISOString();
-  return { atMs, waitingFor: `retry ${step.retries + 1} of ${retry.maxAttempts - 1} at ${at} after: ${error.message}` };
+  const which = `retry ${step.retries + 1} of ${retry.maxAttempts - 1}`;
+  return { atMs, waitingFor: `${which} at ${isoTimeOf(atMs)} after: ${error.message.slice(0, SHOWN_MESSAGE)}` };
 }
 
 /** True if the loss of this step's executor is for its policy to judge, like any other unknown outcome. */

@@ -103,7 +103,7 @@ export class StepHolders {
   async remind(held: readonly { plan: string; step: number; claim: string }[]): Promise<void> {
     const isAsked = ({ plan, step }: { plan: string; step: number }): boolean => {
       const known = this.#engine.plans.get(plan)?.steps[step - 1];
-      return known !== undefined && (known.isCancelRequested || known.events.length > 0);
+      return known !== undefined && (known.isCancelRequested || known.overLimit !== null || known.events.length > 0);
     };
     if (!held.some(isAsked)) {
       return;
@@ -116,7 +116,9 @@ export class StepHolders {
           continue;
         }
         const { name } = actionOf(plan, step.action).declaration;
-        if (step.isCancelRequested) {
+        if (step.overLimit !== null) {
+          turn.events.push(cancelMessage(plan, step, step.state.claim, name, true, step.overLimit));
+        } else if (step.isCancelRequested) {
           turn.events.push(cancelMessage(plan, step, step.state.claim, name, false));
         }
         for (const event of step.events.slice(step.state.claim.tookEvents)) {

@@ -5,3 +5,4 @@ export { DynflowError, InvalidInputError, NotFoundError, UnavailableError, messa
 export type { DynflowErrorOptions } from './errors.js';
 export { isJsonObject } from './json.js';
 export type { JsonObject, JsonValue } from './json.js';
+export { isoTimeOf } from './iso-time.js';

@@ -135,7 +135,7 @@ export class ScriptedOwner {
   }
 
   sendEvent(plan: string, event: StepEventV1['event']): void {
-    this.tell({ type: 'step.event', claim: this.claimOf(plan), event });
+    this.tell({ type: 'step.event', claim: this.claimOf(plan), event: { ...event } as JsonObject });
   }
 
   confirmOutput(plan: string, seq: number): void {

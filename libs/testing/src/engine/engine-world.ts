@@ -32,7 +32,7 @@ export interface PerformedEffect {
 /** More turns in a row than any test needs: what goes on longer goes round in circles. */
 const MAX_ROUNDS = 10_000;
 
-type WorldOptions = Partial<Pick<EngineOptions, 'outputLimitBytes' | 'world' | 'hooks' | 'phases'>>;
+type WorldOptions = Partial<Pick<EngineOptions, 'outputLimitBytes' | 'world' | 'hooks' | 'phases' | 'random' | 'holds'>>;
 
 /**
  * An engine with everything around it, in one thread: a clock that is moved by hand, a store in memory, actions that are declared in
