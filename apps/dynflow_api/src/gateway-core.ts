@@ -4,7 +4,7 @@ import { Engine, type LocalRunner, type Outbox, type RestedPlan } from '@dynflow
 import { startExecutor, type RunningExecutor } from '@dynflow/executor';
 import { openDatabase } from '@dynflow/persistence';
 import { RandomIds, SystemClock, natsLogin, type GatewayConfig, type Log } from '@dynflow/platform';
-import { declarationOf, type GatewayRoute, type Plugin } from '@dynflow/plugin';
+import { GatewayStacks, declarationOf, type GatewayRoute, type Plugin } from '@dynflow/plugin';
 import { builtinPlugin } from './builtin-plugin.js';
 import { GatewayBus } from './bus/gateway-bus.js';
 import { TokenDispatcher } from './bus/token-dispatcher.js';
@@ -12,7 +12,10 @@ import { Closers } from './closers.js';
 import { GatewayMetrics } from './gateway-metrics.js';
 import { GatewayService } from './gateway-service.js';
 import { PluginRoutes } from './http/plugin-routes.js';
+import { HookHost } from './local/hook-host.js';
 import { LocalHost } from './local/local-host.js';
+import { PhaseHost } from './local/phase-host.js';
+import { PlanPresenter } from './local/plan-presenter.js';
 import { Ownership } from './ownership.js';
 import { StoredPluginDocuments } from './plugin-documents.js';
 import { PluginRegistry } from './registry/plugin-registry.js';
@@ -86,12 +89,17 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   closers.add(() => bus.close());
 
   const registry = new PluginRegistry(clock);
-  const local = new LocalHost();
   const inside = [{ plugin: builtinPlugin, settings: {} as unknown }, ...plugins].filter(({ plugin }) => !isExecuted(plugin));
+  const stacks = new GatewayStacks(inside.map(({ plugin }) => plugin));
+  const local = new LocalHost(stacks);
+  const hooks = new HookHost(stacks, () => service);
+  const presenter = new PlanPresenter({ catalogue: registry, stacks, log });
   for (const { plugin, settings } of inside) {
     registry.addLocal(declarationOf(plugin, settings));
     const ownTls = config.http.tls ?? { cert: null, key: null, ca: null };
     local.add(plugin, settings, { log: log.child(plugin.name), ownTls, stopped: local.stopped });
+    hooks.add(plugin, log.child(plugin.name));
+    presenter.add(plugin);
   }
 
   for (const declaration of await database.manifests.all()) {
@@ -116,6 +124,8 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     schedule: (turn) => void setImmediate(turn),
     world,
     outputLimitBytes: config.outputLimitBytes,
+    hooks,
+    phases: new PhaseHost(stacks.world, log),
     onRest: (plan) => {
       metrics.planRested(plan);
       onRest?.(plan);
@@ -138,9 +148,10 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
       },
     },
     ownsExecutors: config.shape === 'fat',
+    lostAfterMs: config.executorLostAfterMs,
     log,
   });
-  const service = new GatewayService({ version: VERSION, engine, registry, views: database.reader, secrets });
+  const service: GatewayService = new GatewayService({ version: VERSION, engine, registry, views: database.reader, presenter, secrets });
   metrics.watch({
     activePlans: () => engine.activePlans,
     tokenBacklog: () => dispatcher.backlog,

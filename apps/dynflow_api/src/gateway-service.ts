@@ -1,8 +1,10 @@
 import { InvalidInputError, NotFoundError, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { Engine } from '@dynflow/engine';
 import { UnknownActionError } from '@dynflow/engine';
+import { jsonFaultOf } from '@dynflow/plugin';
 import type { FeatureStatus, GatewayApi, OperationStatus, PlanResult, PlanState, PlanView, TriggerRequest } from '@dynflow/plugin';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import type { PlanPresenter } from './local/plan-presenter.js';
 import type { PluginRegistry } from './registry/plugin-registry.js';
 import type { SecretBox } from './secrets/secret-box.js';
 
@@ -19,19 +21,32 @@ export class GatewayService implements GatewayApi {
   readonly #engine: Engine;
   readonly #registry: PluginRegistry;
   readonly #views: PlanViews;
+  readonly #presenter: PlanPresenter;
   readonly #secrets: SecretBox;
   readonly #ajv = new Ajv2020({ strict: false, allErrors: false });
   readonly #validators = new WeakMap<JsonObject, ValidateFunction>();
 
-  constructor(options: { version: string; engine: Engine; registry: PluginRegistry; views: PlanViews; secrets: SecretBox }) {
+  constructor(options: {
+    version: string;
+    engine: Engine;
+    registry: PluginRegistry;
+    views: PlanViews;
+    presenter: PlanPresenter;
+    secrets: SecretBox;
+  }) {
     this.version = options.version;
     this.#engine = options.engine;
     this.#registry = options.registry;
     this.#views = options.views;
+    this.#presenter = options.presenter;
     this.#secrets = options.secrets;
   }
 
-  trigger(request: TriggerRequest): ReturnType<GatewayApi['trigger']> {
+  async trigger(request: TriggerRequest): ReturnType<GatewayApi['trigger']> {
+    const fault = jsonFaultOf(request.input, 'input');
+    if (fault !== null) {
+      throw new InvalidInputError('input', `what ${request.action} is to be planned with cannot be kept as JSON: ${fault}`);
+    }
     return this.#engine.trigger(request);
   }
 
@@ -63,8 +78,8 @@ export class GatewayService implements GatewayApi {
     }
   }
 
-  plans(ids: string[]): Promise<PlanView[]> {
-    return this.#views.plans(ids);
+  async plans(ids: string[]): Promise<PlanView[]> {
+    return this.#presenter.present(await this.#views.plans(ids));
   }
 
   states(ids: string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>> {

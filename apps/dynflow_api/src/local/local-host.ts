@@ -1,7 +1,16 @@
-import { InvalidInputError, NotFoundError, messageOf, type JsonValue } from '@dynflow/kernel';
+import { NotFoundError, type JsonValue } from '@dynflow/kernel';
 import type { LocalInvocation, LocalResult } from '@dynflow/contracts';
 import type { LocalRunner } from '@dynflow/engine';
-import { LocalRunContext, type Effect, type EffectContext, type LocalActionDefinition, type Plugin } from '@dynflow/plugin';
+import {
+  GatewayStacks,
+  NotJsonError,
+  jsonFaultOf,
+  runLocalAction,
+  type Effect,
+  type EffectContext,
+  type LocalActionDefinition,
+  type Plugin,
+} from '@dynflow/plugin';
 
 /** Runs the local actions of the plugins that are loaded into the gateway, and performs their effects. */
 export class LocalHost implements LocalRunner {
@@ -9,6 +18,11 @@ export class LocalHost implements LocalRunner {
   readonly #effects = new Map<string, Effect>();
   readonly #contexts = new Map<string, EffectContext>();
   readonly #abort = new AbortController();
+  readonly #stacks: GatewayStacks;
+
+  constructor(stacks: GatewayStacks = new GatewayStacks([])) {
+    this.#stacks = stacks;
+  }
 
   /** Aborted by {@link stop}. */
   get stopped(): AbortSignal {
@@ -30,15 +44,8 @@ export class LocalHost implements LocalRunner {
     if (definition?.run === undefined) {
       throw new NotFoundError('DYN_UNKNOWN_ACTION', `the gateway has no local action "${action}" that runs`);
     }
-    const parsed = definition.input.safeParse(invocation.input);
-    if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      const field = `input.${issue?.path.join('.') ?? ''}`;
-      throw new InvalidInputError(field, `${field}: ${issue?.message ?? messageOf(parsed.error)}`);
-    }
-    const context = new LocalRunContext(invocation, parsed.data);
-    const outcome = definition.run(context as LocalRunContext<never>);
-    return { outcome, commands: context.commands };
+    const { run, input } = definition;
+    return runLocalAction({ name: action, run, input }, invocation, this.#stacks.aroundRun(action));
   }
 
   async perform(action: string, name: string, payload: JsonValue): Promise<JsonValue> {
@@ -48,7 +55,12 @@ export class LocalHost implements LocalRunner {
     if (effect === undefined || context === undefined) {
       throw new NotFoundError('DYN_UNKNOWN_EFFECT', `the plugin ${plugin} has no effect "${name}"`);
     }
-    return effect(payload, { signal: this.#abort.signal, log: context.log });
+    const value: unknown = await effect(payload, { signal: this.#abort.signal, log: context.log });
+    const fault = jsonFaultOf(value, 'value');
+    if (fault !== null) {
+      throw new NotJsonError('DYN_INVALID_OUTPUT', `what the effect ${plugin}.${name} answered`, fault);
+    }
+    return value as JsonValue;
   }
 
   /** Ends what effects are doing outside; they are asked for again after the next start. */
