@@ -60,6 +60,8 @@ CREATE TABLE "dynflow_execution_plans" (
 
 CREATE INDEX "dynflow_execution_plans_caller" ON "dynflow_execution_plans" ("caller_plan") WHERE caller_plan IS NOT NULL;
 
+CREATE INDEX "dynflow_execution_plans_created_at" ON "dynflow_execution_plans" ("created_at", "number");
+
 CREATE INDEX "dynflow_execution_plans_ended_at" ON "dynflow_execution_plans" ("ended_at") WHERE ended_at IS NOT NULL;
 
 CREATE UNIQUE INDEX "dynflow_execution_plans_id" ON "dynflow_execution_plans" ("id");
@@ -78,7 +80,9 @@ CREATE INDEX "dynflow_execution_plans_started_at" ON "dynflow_execution_plans" (
 
 CREATE INDEX "dynflow_execution_plans_state" ON "dynflow_execution_plans" ("state", "number");
 
-CREATE INDEX "dynflow_execution_plans_state_started_at" ON "dynflow_execution_plans" ("state", "started_at", "number", "result");
+CREATE INDEX "dynflow_execution_plans_state_result" ON "dynflow_execution_plans" ("state", "result");
+
+CREATE INDEX "dynflow_execution_plans_state_started_at" ON "dynflow_execution_plans" ("state", "started_at", "number");
 
 CREATE TABLE "dynflow_manifests" (
   "plugin" text NOT NULL,

@@ -31,11 +31,11 @@ export interface PlanFilter {
 }
 
 /** `number`: the order in which plans were made. A plan that has no such time stands before all others. */
-export type PlanOrder = 'number' | 'startedAt' | 'endedAt' | 'label' | 'state' | 'result' | 'executionTime';
+export type PlanOrder = 'number' | 'createdAt' | 'startedAt' | 'endedAt' | 'label' | 'state' | 'result' | 'executionTime';
 
 /** A page of plans. */
 export interface PlanQuery extends PlanFilter {
-  /** Default: `number`. Equal ones stand in the order of their numbers. */
+  /** Default: the time by which it is filtered (`startedAt` before `endedAt` and `createdAt`), else `number`. Equal ones stand by number. */
   readonly orderBy?: PlanOrder;
   /** Default: `descending`, the newest first. */
   readonly direction?: 'ascending' | 'descending';

@@ -2,10 +2,12 @@
 export { describeBus } from './bus/bus-conformance.js';
 export { CONFORMANCE_PLUGIN } from './bus/bus-world.js';
 export type { BusWorld, BusWorldFactory } from './bus/bus-world.js';
+export { describeSearch } from './persistence/search-conformance.js';
 export { describeStore } from './persistence/store-conformance.js';
 export type { StoreWorld, StoreWorldFactory } from './persistence/store-world.js';
 export { describeDurability } from './persistence/durability-conformance.js';
 export type { DurableWorld } from './persistence/durability-conformance.js';
 export { actionRow, changes, chunkRow, planRow, smallPlan, stepRow } from './persistence/rows.js';
 export { startFromSource } from './process/source-process.js';
+export type { SourceProcess } from './process/source-process.js';
 export type { SourceProcess } from './process/source-process.js';

@@ -85,8 +85,10 @@ export const executionPlanEntity = (dialect: Dialect): EntitySchema<ExecutionPla
       },
       // Lists and counts by state, and the unfinished at start.
       { name: 'dynflow_execution_plans_state', columns: ['state', 'number'] },
-      // Lists by state and time; with the result at its end it holds all that counts need.
-      { name: 'dynflow_execution_plans_state_started_at', columns: ['state', 'started_at', 'number', 'result'] },
+      { name: 'dynflow_execution_plans_created_at', columns: ['created_at', 'number'] },
+      { name: 'dynflow_execution_plans_state_started_at', columns: ['state', 'started_at', 'number'] },
+      // Counts.
+      { name: 'dynflow_execution_plans_state_result', columns: ['state', 'result'] },
       // A plan is entered once, when it has a result.
       { name: 'dynflow_execution_plans_result', columns: ['result', 'number'], where: "result <> 'pending'" },
       { name: 'dynflow_execution_plans_result_started_at', columns: ['result', 'started_at', 'number'], where: "result <> 'pending'" },

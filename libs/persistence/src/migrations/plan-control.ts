@@ -50,7 +50,9 @@ const PLANS = '"dynflow_execution_plans"';
 
 const INDEXES: readonly (readonly [name: string, definition: string])[] = [
   ['dynflow_execution_plans_idempotency_key', `UNIQUE INDEX ON ${PLANS} ("idempotency_key") WHERE idempotency_key IS NOT NULL`],
-  ['dynflow_execution_plans_state_started_at', `INDEX ON ${PLANS} ("state", "started_at", "number", "result")`],
+  ['dynflow_execution_plans_created_at', `INDEX ON ${PLANS} ("created_at", "number")`],
+  ['dynflow_execution_plans_state_started_at', `INDEX ON ${PLANS} ("state", "started_at", "number")`],
+  ['dynflow_execution_plans_state_result', `INDEX ON ${PLANS} ("state", "result")`],
   ['dynflow_execution_plans_result', `INDEX ON ${PLANS} ("result", "number") WHERE result <> 'pending'`],
   ['dynflow_execution_plans_result_started_at', `INDEX ON ${PLANS} ("result", "started_at", "number") WHERE result <> 'pending'`],
   ['dynflow_execution_plans_label', `INDEX ON ${PLANS} ("label", "number")`],

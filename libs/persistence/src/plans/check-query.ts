@@ -70,7 +70,7 @@ const FILTERS: Readonly<Record<keyof PlanFilter, Check>> = {
 
 const QUERIES: Readonly<Record<keyof PlanQuery, Check>> = {
   ...FILTERS,
-  orderBy: oneOf('number', 'startedAt', 'endedAt', 'label', 'state', 'result', 'executionTime'),
+  orderBy: oneOf('number', 'createdAt', 'startedAt', 'endedAt', 'label', 'state', 'result', 'executionTime'),
   direction: oneOf('ascending', 'descending'),
   after: count(0),
   offset: count(0),

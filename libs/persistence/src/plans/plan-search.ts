@@ -3,29 +3,16 @@ import type { PlanCount, PlanFilter, PlanOrder, PlanQuery, PlanSummary } from '@
 import type { Dialect } from '../entities/dialect.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import { checkFilter, checkQuery } from './check-query.js';
-import { allOf, leadOf, leading, remaining, type Lead, type SqlPart } from './search-filter.js';
+import { FEW, SearchChoice } from './search-choice.js';
+import { allOf, leadsOf, leading, remaining, type SqlPart } from './search-filter.js';
+import { canBeWalked, isCovered, pageOf, sizeOf, type Segment, type ShownColumns } from './search-page.js';
 
 /** Runs one reading statement; `?` stands for its values in their order. */
 export type RunSearch = <Row>(statement: SqlPart) => Promise<Row[]>;
 
-const SHOWN = [
-  'number',
-  'id',
-  'label',
-  'state',
-  'result',
-  'created_at',
-  'started_at',
-  'ended_at',
-  'execution_time',
-  'caller_plan',
-  'caller_action',
-  'waiting_for',
-  'attributes',
-] as const satisfies (keyof ExecutionPlanColumns)[];
-
 const COLUMNS: Readonly<Record<PlanOrder, keyof ExecutionPlanColumns>> = {
   number: 'number',
+  createdAt: 'created_at',
   startedAt: 'started_at',
   endedAt: 'ended_at',
   label: 'label',
@@ -34,193 +21,115 @@ const COLUMNS: Readonly<Record<PlanOrder, keyof ExecutionPlanColumns>> = {
   executionTime: 'execution_time',
 };
 
-/** Orders in which an index of all plans can be walked. */
-const WALKED: ReadonlySet<string> = new Set(['number', 'started_at', 'ended_at', 'label', 'state']);
-
-/** Leads whose index goes on with the number, and those that have one with the start as well. */
-const NUMBERED: ReadonlySet<string> = new Set(['attribute', 'label', 'result', 'state']);
-const STARTED: ReadonlySet<string> = new Set(['label', 'result', 'state']);
-
-/** A lead of so many words is read word by word, each in its order, and merged. */
-const BRANCHES = 12;
-
 /** All states in which a plan has not ended. */
 const UNENDED = ['pending', 'scheduled', 'planning', 'planned', 'running', 'paused'];
 
-/** Finds plans by what they are: lists, counts, states. Every list is read along an index, as far as the page goes. */
+/** Finds plans by what they are: lists, counts, states. A list is read along an index, as far as the page goes. */
 export class PlanSearch {
   readonly #dialect: Dialect;
   readonly #run: RunSearch;
+  readonly #choice: SearchChoice;
 
-  constructor(dialect: Dialect, run: RunSearch) {
+  /** `few`: see `SearchChoice`. */
+  constructor(dialect: Dialect, run: RunSearch, few = FEW) {
     this.#dialect = dialect;
     this.#run = run;
+    this.#choice = new SearchChoice(dialect, run, few);
   }
 
   /** @throws InvalidInputError naming the field. */
   async list(asked: PlanQuery): Promise<PlanSummary[]> {
-    const query = checkQuery(asked);
+    const { limit, offset: left = 0, after, orderBy, direction, ...given } = checkQuery(asked);
+    const filter = await this.#choice.withLabels(given);
+    const column = COLUMNS[orderBy ?? orderOf(filter)];
+    const cursor = after === undefined ? null : { number: after, place: await this.#placeOf(after, column) };
     const found: PlanSummary[] = [];
-    let offset = query.offset ?? 0;
-    for (const segment of await this.#segments(query)) {
-      const rows = await this.#run<ShownColumns>(this.#page(segment, query.limit - found.length, offset));
+    let offset = left;
+    for (const part of segments({ filter, column, isAscending: direction === 'ascending', has: 'any', cursor })) {
+      const lead = await this.#choice.leadOf(part.filter, (one) => isCovered(one, part), canBeWalked(part));
+      const segment = { ...part, lead };
+      const rows = await this.#run<ShownColumns>(pageOf(this.#dialect, segment, limit - found.length, offset));
       found.push(...rows.map(summary));
-      if (found.length >= query.limit) {
+      if (found.length >= limit) {
         break;
       }
-      offset = rows.length > 0 || offset === 0 ? 0 : Math.max(0, offset - (await this.#size(segment)));
+      offset = rows.length > 0 || offset === 0 ? 0 : Math.max(0, offset - (await this.#countOf(sizeOf(this.#dialect, segment))));
     }
     return found;
   }
 
   async count(filter: PlanFilter): Promise<number> {
-    const [row] = await this.#run<{ count: number | string }>(this.#select('count(*) AS count', checkFilter(filter)));
-    return Number(row?.count ?? 0);
+    return this.#countOf(await this.#select('count(*) AS count', filter));
   }
 
   async counts(filter: PlanFilter): Promise<PlanCount[]> {
-    const { text, values } = this.#select('plan.state AS state, plan.result AS result, count(*) AS count', checkFilter(filter));
+    const { text, values } = await this.#select('plan.state AS state, plan.result AS result, count(*) AS count', filter);
     const rows = await this.#run<PlanCount>({ text: `${text} GROUP BY plan.state, plan.result ORDER BY 1, 2`, values });
     return rows.map(({ state, result, count }) => ({ state, result, count: Number(count) }));
   }
 
   async states(filter: PlanFilter): Promise<Pick<PlanSummary, 'id' | 'state' | 'result'>[]> {
-    return this.#run(this.#select('plan.id AS id, plan.state AS state, plan.result AS result', checkFilter(filter)));
+    return this.#run(await this.#select('plan.id AS id, plan.state AS state, plan.result AS result', filter));
   }
 
   /** All that fit, in no order. */
-  #select(columns: string, filter: PlanFilter): SqlPart {
-    const lead = leadOf(filter);
+  async #select(columns: string, asked: PlanFilter): Promise<SqlPart> {
+    const filter = await this.#choice.withLabels(checkFilter(asked));
+    const [lead = null] = leadsOf(filter);
     const { from, where } = leading(this.#dialect, lead, lead?.words ?? []);
-    const times = new Set(lead === null ? ['started_at', 'ended_at'] : lead.name === 'state' ? ['started_at'] : []);
+    const times = new Set(lead === null ? ['created_at', 'started_at', 'ended_at'] : lead.name === 'state' ? ['started_at'] : []);
     const all = allOf([...where, ...remaining(this.#dialect, filter, lead, times)]);
     return { text: `SELECT ${columns} FROM ${from}${all.text}`, values: all.values };
   }
 
-  /** A list in an order that has null in it is two: those with a value and those without, which come first when it ascends. */
-  async #segments(query: PlanQuery): Promise<Segment[]> {
-    const column = COLUMNS[query.orderBy ?? 'number'];
-    const isAscending = query.direction === 'ascending';
-    const cursor = query.after === undefined ? null : await this.#cursor(query.after, column);
-    const base = { filter: query, column, isAscending };
-    if (column !== 'started_at' && column !== 'ended_at') {
-      return [{ ...base, has: 'any', cursor }];
-    }
-    const withValue: Segment = { ...base, has: 'value', cursor };
-    const without: Segment = { ...base, has: 'null', cursor };
-    if (isAlwaysThere(column, query)) {
-      return [withValue];
-    }
-    const [first, second] = isAscending ? [without, withValue] : [withValue, without];
-    if (cursor === null) {
-      return [first, second];
-    }
-    return (cursor.place === null) === (first.has === 'null') ? [first, { ...second, cursor: null }] : [second];
+  async #countOf(statement: SqlPart): Promise<number> {
+    const [row] = await this.#run<{ count: number | string }>(statement);
+    return Number(row?.count ?? 0);
   }
 
-  async #cursor(number: number, column: string): Promise<Cursor> {
+  /** Where the plan stands in the order. @throws InvalidInputError if it is gone. */
+  async #placeOf(number: number, column: string): Promise<string | number | null> {
     if (column === 'number') {
-      return { number, place: number };
+      return number;
     }
     const text = `SELECT plan.${column} AS place FROM dynflow_execution_plans AS plan WHERE plan.number = ?`;
     const [row] = await this.#run<{ place: string | number | null }>({ text, values: [number] });
     if (row === undefined) {
       throw new InvalidInputError('after', `after: the plan with the number ${number} is gone; begin anew`);
     }
-    return { number, place: row.place };
-  }
-
-  #page(segment: Segment, limit: number, offset: number): SqlPart {
-    const { lead } = this.#plan(segment);
-    const direction = segment.isAscending ? 'ASC' : 'DESC';
-    const words = lead?.words ?? [];
-    const isMerged = lead !== null && isCovered(lead, segment) && lead.name !== 'id' && words.length > 1 && words.length <= BRANCHES;
-    const ends = { text: ' LIMIT ? OFFSET ?', values: [limit, offset] };
-    const branches = isMerged
-      ? words.map((word) => this.#rows(segment, [word], { text: ' LIMIT ?', values: [limit + offset] }))
-      : [this.#rows(segment, words, ends)];
-    const page = isMerged
-      ? `${branches.map(({ text }, index) => `SELECT number, place FROM (${text}) AS b${index}`).join(' UNION ALL ')} ` +
-        `ORDER BY place ${direction}, number ${direction}${ends.text}`
-      : branches.map(({ text }) => text).join();
-    const join = this.#dialect === 'sqlite' ? 'CROSS JOIN' : 'JOIN';
-    return {
-      text:
-        `WITH page (number, place) AS (${page}) SELECT ${SHOWN.map((column) => `plan.${column}`).join(', ')} ` +
-        `FROM page ${join} dynflow_execution_plans AS plan ON plan.number = page.number ` +
-        `ORDER BY page.place ${direction}, page.number ${direction}`,
-      values: [...branches.flatMap(({ values }) => values), ...(isMerged ? ends.values : [])],
-    };
-  }
-
-  async #size(segment: Segment): Promise<number> {
-    const { text, values } = this.#rows(segment, this.#plan(segment).lead?.words ?? [], { text: '', values: [] });
-    const [row] = await this.#run<{ count: number | string }>({ text: `SELECT count(*) AS count FROM (${text}) AS segment`, values });
-    return Number(row?.count ?? 0);
-  }
-
-  /** Numbers and places of a segment, in order. */
-  #rows(segment: Segment, words: readonly string[], ends: SqlPart): SqlPart {
-    const { lead, filter } = this.#plan(segment);
-    const { from, where } = leading(this.#dialect, lead, words);
-    const number = lead?.name === 'attribute' ? 'found.plan_number' : 'plan.number';
-    const isOrdered = segment.has !== 'null' && segment.column !== 'number';
-    const isLookedUp = isOrdered && (lead === null || isCovered(lead, segment));
-    const column = isOrdered ? `plan.${segment.column}` : number;
-    const parts = [...where, ...remaining(this.#dialect, filter, lead, new Set(isLookedUp || lead === null ? [segment.column] : []))];
-    if (segment.has !== 'any') {
-      const hint = this.#dialect === 'sqlite' && !isLookedUp && lead !== null ? '+' : '';
-      parts.push({ text: `${hint}plan.${segment.column} IS ${segment.has === 'null' ? 'NULL' : 'NOT NULL'}`, values: [] });
-    }
-    if (segment.cursor !== null) {
-      const comparison = segment.isAscending ? '>' : '<';
-      parts.push(
-        isOrdered
-          ? { text: `(${column}, ${number}) ${comparison} (?, ?)`, values: [segment.cursor.place ?? '', segment.cursor.number] }
-          : { text: `${number} ${comparison} ?`, values: [segment.cursor.number] },
-      );
-    }
-    const direction = segment.isAscending ? 'ASC' : 'DESC';
-    const order = isOrdered ? `${column} ${direction}, ${number} ${direction}` : `${number} ${direction}`;
-    const all = allOf(parts);
-    return {
-      text: `SELECT ${number} AS number, ${column} AS place FROM ${from}${all.text} ORDER BY ${order}${ends.text}`,
-      values: [...all.values, ...ends.values],
-    };
-  }
-
-  /** What leads in this segment. A lead that is expected to leave many plans, unsorted, gives way to the index of the order. */
-  #plan(segment: Segment): { lead: Lead | null; filter: PlanFilter } {
-    const { limit: _limit, offset: _offset, after: _after, orderBy: _orderBy, direction: _direction, ...asked } = segment.filter;
-    // What has not ended has not stopped, and of that there is little.
-    const isUnended = segment.column === 'ended_at' && segment.has === 'null' && asked.state === undefined;
-    const filter = isUnended ? { ...asked, state: UNENDED } : asked;
-    const lead = leadOf(filter);
-    const isSorted = lead !== null && !lead.isNarrow && !isCovered(lead, segment) && WALKED.has(segment.column);
-    return { lead: isSorted ? null : lead, filter };
+    return row.place;
   }
 }
 
-interface Cursor {
-  readonly number: number;
-  readonly place: string | number | null;
+function orderOf(filter: PlanFilter): PlanOrder {
+  const isGiven = (...times: (number | undefined)[]): boolean => times.some((time) => time !== undefined);
+  if (isGiven(filter.startedFromMs, filter.startedToMs)) {
+    return 'startedAt';
+  }
+  if (isGiven(filter.endedFromMs, filter.endedToMs)) {
+    return 'endedAt';
+  }
+  return isGiven(filter.createdFromMs, filter.createdToMs) ? 'createdAt' : 'number';
 }
 
-/** A part of a list that is one statement. */
-interface Segment {
-  readonly filter: PlanQuery;
-  readonly column: keyof ExecutionPlanColumns;
-  readonly isAscending: boolean;
-  readonly has: 'any' | 'value' | 'null';
-  readonly cursor: Cursor | null;
-}
-
-type ShownColumns = Pick<ExecutionPlanColumns, (typeof SHOWN)[number]>;
-
-/** The lead's index has the plans in the order that is asked for. */
-function isCovered(lead: Lead, { column, has }: Segment): boolean {
-  const isByNumber = column === 'number' || has === 'null';
-  return isByNumber ? NUMBERED.has(lead.name) && has !== 'null' : column === 'started_at' && STARTED.has(lead.name);
+/** A list in an order that has null in it is two: those with a value and those without, which come first when it ascends. */
+function segments(whole: Segment): Segment[] {
+  const { column, filter, isAscending, cursor } = whole;
+  if (column !== 'started_at' && column !== 'ended_at') {
+    return [whole];
+  }
+  const withValue: Segment = { ...whole, has: 'value' };
+  if (isAlwaysThere(column, filter)) {
+    return [withValue];
+  }
+  // What has not ended has not stopped, and of that there is little.
+  const unended = column === 'ended_at' && filter.state === undefined ? { ...filter, state: UNENDED } : filter;
+  const without: Segment = { ...whole, has: 'null', filter: unended };
+  const [first, second] = isAscending ? [without, withValue] : [withValue, without];
+  if (cursor === null) {
+    return [first, second];
+  }
+  return (cursor.place === null) === (first.has === 'null') ? [first, { ...second, cursor: null }] : [second];
 }
 
 function isAlwaysThere(column: string, { startedFromMs, startedToMs, endedFromMs, endedToMs, state }: PlanFilter): boolean {

@@ -16,14 +16,10 @@ export interface SqlPart {
   readonly values: readonly SearchValue[];
 }
 
-/** A condition that rows can be found by, one word at a time. */
-export type LeadName = 'id' | 'attribute' | 'caller_plan' | 'label' | 'result' | 'state';
-
+/** A condition that rows can be found by. */
 export interface Lead {
-  readonly name: LeadName;
+  readonly name: 'id' | 'attribute' | 'caller_plan' | 'label' | 'result' | 'state';
   readonly words: readonly string[];
-  /** It is expected to leave few plans: then they may be sorted. */
-  readonly isNarrow: boolean;
   /** Of an attribute. */
   readonly attribute?: string;
 }
@@ -50,30 +46,30 @@ export function isOneOf(dialect: Dialect, column: string, words: readonly string
   return { text: `${column} ${list}`, values: [dialect === 'sqlite' ? JSON.stringify(words) : words] };
 }
 
-/** What finds the rows. The narrower comes first. */
-export function leadOf(filter: PlanFilter): Lead | null {
+/** What rows can be found by, the one that leaves the fewest first, as far as that can be guessed. */
+export function leadsOf(filter: PlanFilter): Lead[] {
+  const leads: Lead[] = [];
   if (filter.id !== undefined) {
-    return { name: 'id', words: manyOf(filter.id), isNarrow: true };
+    leads.push({ name: 'id', words: manyOf(filter.id) });
   }
-  const [attribute] = Object.entries(filter.attributes ?? {});
-  if (attribute !== undefined) {
-    return { name: 'attribute', attribute: attributeWord(attribute[0]), words: manyOf(attribute[1]).map(attributeWord), isNarrow: true };
+  for (const [name, words] of Object.entries(filter.attributes ?? {})) {
+    leads.push({ name: 'attribute', attribute: attributeWord(name), words: manyOf(words).map(attributeWord) });
   }
   if (filter.callerPlan !== undefined) {
-    return { name: 'caller_plan', words: manyOf(filter.callerPlan), isNarrow: true };
+    leads.push({ name: 'caller_plan', words: manyOf(filter.callerPlan) });
   }
   const states = statesOf(filter);
-  if (states !== null && !states.includes('stopped')) {
-    return { name: 'state', words: states, isNarrow: true };
-  }
+  const byState: Lead[] = states === null ? [] : [{ name: 'state', words: states }];
+  const isBroad = states?.includes('stopped') ?? false;
+  leads.push(...(isBroad ? [] : byState));
   if (filter.label !== undefined) {
-    return { name: 'label', words: manyOf(filter.label), isNarrow: false };
+    leads.push({ name: 'label', words: manyOf(filter.label) });
   }
   const results = filter.result === undefined ? null : manyOf(filter.result);
   if (results !== null && !results.includes('pending')) {
-    return { name: 'result', words: results, isNarrow: false };
+    leads.push({ name: 'result', words: results });
   }
-  return states === null ? null : { name: 'state', words: states, isNarrow: false };
+  return [...leads, ...(isBroad ? byState : [])];
 }
 
 function statesOf({ state, isDelayed }: PlanFilter): readonly string[] | null {
@@ -140,7 +136,10 @@ export function remaining(dialect: Dialect, filter: PlanFilter, lead: Lead | nul
     const found = dialect === 'sqlite' ? 'instr(lower(plan.label), lower(?)) > 0' : 'strpos(lower(plan.label), lower(?)) > 0';
     parts.push({ text: found, values: [filter.labelContains] });
   }
-  for (const [name, words] of Object.entries(filter.attributes ?? {}).slice(lead?.name === 'attribute' ? 1 : 0)) {
+  for (const [name, words] of Object.entries(filter.attributes ?? {})) {
+    if (lead?.attribute === attributeWord(name)) {
+      continue;
+    }
     const value = isOneOf(dialect, 'more.value', manyOf(words).map(attributeWord));
     parts.push({
       text: `EXISTS (SELECT 1 FROM dynflow_plan_attributes AS more WHERE more.plan_number = plan.number AND more.name = ? AND ${value.text})`,

@@ -40,9 +40,10 @@ export class SqlitePlanReader implements PlanReader {
   readonly #states: Statement<[string], { id: string; state: PlanState; result: PlanResult }>;
   readonly #prerequisites: Statement<[string], string>;
 
-  constructor(database: Database) {
+  /** `few` is for tests: so many plans are sorted rather than found in their order. */
+  constructor(database: Database, few?: number) {
     this.#database = database;
-    this.#search = new PlanSearch('sqlite', async (statement) => Promise.resolve(this.#read(() => this.#found(statement))));
+    this.#search = new PlanSearch('sqlite', async (statement) => Promise.resolve(this.#read(() => this.#found(statement))), few);
     const ofPlans = (columns: readonly string[], table: string, order: string): string =>
       `SELECT ${columns.join(', ')} FROM ${table} WHERE plan_id IN ${ASKED} ORDER BY ${order}`;
     this.#plans = database.prepare(

@@ -10,7 +10,7 @@ const STATES = ['scheduled', 'planning', 'running', 'paused', 'stopped', 'stoppe
 const RESULTS = ['pending', 'success', 'success', 'error', 'warning'] as const;
 const LABELS = ['example.Job', 'example.Other', "it's odd", 'Läufe'] as const;
 const HOSTS = ['a.example.com', 'b.example.com', 'c.example.com'] as const;
-const ORDERS: readonly PlanOrder[] = ['number', 'startedAt', 'endedAt', 'label', 'state', 'result', 'executionTime'];
+const ORDERS: readonly PlanOrder[] = ['number', 'createdAt', 'startedAt', 'endedAt', 'label', 'state', 'result', 'executionTime'];
 
 /** Eighty plans in which many values come up many times. */
 function manyPlans(): PlanRow[] {
@@ -64,6 +64,7 @@ function fits(plan: PlanRow, filter: PlanFilter): boolean {
 
 const PLACES: Readonly<Record<PlanOrder, (plan: PlanRow) => string | number | null>> = {
   number: () => 0,
+  createdAt: (plan) => plan.createdAtMs,
   startedAt: (plan) => plan.startedAtMs,
   endedAt: (plan) => plan.endedAtMs,
   label: (plan) => plan.label,
