@@ -8,6 +8,7 @@ import { applyOutput, applyReport, decideClaim, type Refusal, type SealedGrant }
 import { Gate } from './gate.js';
 import { Holds, type HoldState } from './holds.js';
 import { Limits } from './limits.js';
+import { HaltedClaims } from './halted-claims.js';
 import { Interventions } from './interventions.js';
 import { Launches } from './launches.js';
 import { LocalActions } from './local-actions.js';
@@ -49,6 +50,7 @@ export class Engine {
   readonly #loader: PlanLoader;
   readonly #launches: Launches;
   readonly #interventions: Interventions;
+  readonly #haltedClaims: HaltedClaims;
   readonly #schedules: Schedules;
   readonly #singletons: Singletons;
   readonly #holders: StepHolders;
@@ -103,7 +105,8 @@ export class Engine {
     this.#local = new LocalActions(this.#parts, this.#news);
     this.#loader = new PlanLoader(this.#parts, { timers, schedules, singletons });
     this.#launches = new Launches(this.#parts, { loader: this.#loader, planner });
-    this.#interventions = new Interventions(this.#parts, { loader: this.#loader, schedules });
+    this.#haltedClaims = new HaltedClaims(options.outbox);
+    this.#interventions = new Interventions(this.#parts, { loader: this.#loader, schedules, haltedClaims: this.#haltedClaims });
     this.#holders = new StepHolders(this.#parts, this.#loader);
     this.#holds = new Holds(this.#parts, this.#loader);
     const afterCommit = new AfterCommit(this.#parts, { timers, loader: this.#loader, planner, schedules });
@@ -230,6 +233,7 @@ export class Engine {
         });
       }
     });
+    this.#haltedClaims.reported(message.reports);
   }
 
   /** Stores live output. Resolved when it is committed; the executor is told then. */
@@ -260,7 +264,7 @@ export class Engine {
       this.#loader.assertRead([planId]);
       const plan = this.#parts.plans.get(planId);
       const step = plan?.steps[stepId - 1];
-      if (plan === undefined || step === undefined) {
+      if (plan?.state !== 'running' || step === undefined) {
         return false;
       }
       return giveEvent(this.#parts, plan, step, { id: this.#parts.options.ids.uuid(), data }, turn);
@@ -348,8 +352,8 @@ export class Engine {
   }
 
   /** An executor said what it holds: steps among these that are to be cancelled, or have events that it did not receive, are told again. */
-  remind(held: readonly { plan: string; step: number; claim: string }[]): Promise<void> {
-    return this.#holders.remind(held);
+  async remind(held: readonly { plan: string; step: number; claim: string }[]): Promise<void> {
+    await Promise.all([this.#holders.remind(held), this.#haltedClaims.remind(held)]);
   }
 
   /** Tokens of all steps that are ready now: what the loop that re-publishes works from. */

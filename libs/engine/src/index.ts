@@ -3,7 +3,7 @@ export type { EngineOptions, RestedPlan } from './engine-parts.js';
 export type { Refusal, SealedGrant } from './executor-messages.js';
 export { FairQueue, type Standing } from './fair-queue.js';
 export type { HoldState } from './holds.js';
-export type { RecentRun } from './limit-usage.js';
+export { begunTimes, type RecentRun } from './limit-usage.js';
 export { decodeFlow, encodeFlow, flatten } from './flow.js';
 export type { Flow } from './flow.js';
 export { InconsistentPlanError } from './inconsistent-plan.js';

@@ -2,6 +2,7 @@ import { isJsonObject, isoTimeOf, type JsonObject, type JsonValue } from '@dynfl
 import type { ActionDeclaration, LimitDeclaration } from '@dynflow/contracts';
 import { FairQueue } from './fair-queue.js';
 import type { Plan, Step } from './model.js';
+import type { StepRow } from './rows.js';
 
 /** A step whose turn has come and that limits keep waiting. */
 export interface Waiter {
@@ -106,6 +107,19 @@ export interface RecentRun {
   readonly version: number;
   readonly input: JsonObject;
   readonly begunAtMs: readonly number[];
+}
+
+/**
+ * When the runs of a stored step began. Where that was not written down the moment is taken by which the run had begun for sure: a rate
+ * is never exceeded by it, at worst not used up.
+ */
+export function begunTimes({ startedAtMs, endedAtMs, detail }: Pick<StepRow, 'startedAtMs' | 'endedAtMs' | 'detail'>): number[] {
+  if (startedAtMs === null) {
+    return [];
+  }
+  const [first, ...later] = detail.pastAttempts ?? [];
+  const last = first === undefined ? undefined : (endedAtMs ?? detail.invokedAtMs);
+  return [startedAtMs, ...later.map((attempt) => attempt.endedAtMs), ...(last === undefined ? [] : [last])];
 }
 
 /** The limits of an action for this input, each with the value that tells one from another. */

@@ -222,7 +222,7 @@ export class Planner {
       attributes: request.attributes ?? {},
       idempotencyKey: request.idempotencyKey ?? null,
       schedule: scheduleOf(request.schedule),
-      heldBecause: null,
+      heldBecause: (request.callerPlan === undefined ? undefined : this.#engine.plans.get(request.callerPlan)?.heldBecause) ?? null,
       fingerprint: request.idempotencyKey === undefined ? null : fingerprintOf(request.action, request.input),
       nowMs: turn.nowMs,
     };

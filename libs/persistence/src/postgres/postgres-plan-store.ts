@@ -1,11 +1,12 @@
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { Changes, PlanStore, PlanVerdict, StoredPlan, SubPlanTally } from '@dynflow/engine';
+import type { Changes, PlanStore, PlanVerdict, RecentRun, StoredPlan, SubPlanTally } from '@dynflow/engine';
 import type { Pool } from 'pg';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
 import type { ColumnValue } from '../plans/row-values.js';
+import { recentRun, recentRunsStatement, type RecentRunColumns } from '../plans/recent-runs.js';
 import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
 import { commitQuery, storable } from './commit-statement.js';
 import { subPlanTalliesStatement, subPlanTally, type SubPlanTallyColumns } from '../plans/sub-plan-tallies.js';
@@ -73,6 +74,12 @@ export class PostgresPlanStore implements PlanStore {
       ]),
     );
     return new Map(rows.map(({ id, state, result }) => [id, { state, result }]));
+  }
+
+  async recentRuns(actions: readonly string[], sinceMs: number): Promise<RecentRun[]> {
+    const statement = recentRunsStatement('a.name = ANY ($2::text[])', '$1::float8');
+    const { rows } = await this.#do(async () => this.#pool.query<RecentRunColumns>(statement, [sinceMs, actions.map(storable)]));
+    return rows.map(recentRun);
   }
 
   async loadUnfinished(): Promise<StoredPlan[]> {

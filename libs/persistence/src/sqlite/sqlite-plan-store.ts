@@ -1,6 +1,6 @@
 import type { Database, Statement } from 'better-sqlite3';
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { Changes, PlanRow, PlanStore, PlanVerdict, StoredPlan, SubPlanTally } from '@dynflow/engine';
+import type { Changes, PlanRow, PlanStore, PlanVerdict, RecentRun, StoredPlan, SubPlanTally } from '@dynflow/engine';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
@@ -27,6 +27,7 @@ import {
   stepValues,
   type ColumnValue,
 } from '../plans/row-values.js';
+import { recentRun, recentRunsStatement, type RecentRunColumns } from '../plans/recent-runs.js';
 import { chunkFromColumns, storedPlans } from '../plans/rows-from-columns.js';
 import { subPlanTalliesStatement, subPlanTally, type SubPlanTallyColumns } from '../plans/sub-plan-tallies.js';
 import { isUniqueViolation, sqliteFailure } from './sqlite-errors.js';
@@ -63,6 +64,7 @@ export class SqlitePlanStore implements PlanStore {
   readonly #verdicts: Statement<[string], PlanVerdict & { id: string }>;
   readonly #byIdempotencyKeys: Statement<[string], { id: string; idempotency_key: string }>;
   readonly #chunks: Statement<[string, number], OutputChunkColumns>;
+  readonly #recentRuns: Statement<[number, string, number], RecentRunColumns>;
   readonly #tallies: Statement<[string], SubPlanTallyColumns>;
   readonly #one: PlanStatements<[string]>;
   readonly #unfinished: PlanStatements<[]>;
@@ -98,6 +100,7 @@ export class SqlitePlanStore implements PlanStore {
       'SELECT id, idempotency_key FROM dynflow_execution_plans WHERE idempotency_key IN (SELECT value FROM json_each(?))',
     );
     this.#chunks = database.prepare('SELECT * FROM dynflow_output_chunks WHERE plan_id = ? AND action_id = ? ORDER BY number');
+    this.#recentRuns = database.prepare(recentRunsStatement('a.name IN (SELECT value FROM json_each(?))', '?'));
     this.#tallies = database.prepare(subPlanTalliesStatement('?'));
     this.#one = planStatements(database, '= ?', 'id = ?');
     this.#unfinished = planStatements(
@@ -149,6 +152,10 @@ export class SqlitePlanStore implements PlanStore {
 
   verdicts(ids: readonly string[]): Map<string, PlanVerdict> {
     return this.#read(() => new Map(this.#verdicts.all(JSON.stringify(ids)).map(({ id, state, result }) => [id, { state, result }])));
+  }
+
+  recentRuns(actions: readonly string[], sinceMs: number): RecentRun[] {
+    return this.#read(() => this.#recentRuns.all(sinceMs, JSON.stringify(actions), sinceMs).map(recentRun));
   }
 
   loadUnfinished(): StoredPlan[] {

@@ -134,13 +134,13 @@ export class EngineWorld {
   }
 
   /** A new engine on the same store, as after a restart of the process; resolved when it has gone on with everything. */
-  async restart(): Promise<void> {
+  async restart(options: { holdBecause?: string } = {}): Promise<void> {
     if (!this.#isCrashed) {
       this.crash();
     }
     this.#isCrashed = false;
     this.engine = this.#makeEngine();
-    await this.ask((engine) => engine.start());
+    await this.ask((engine) => engine.start(options));
   }
 
   /** How often the process died. */

@@ -1,6 +1,18 @@
 import { UnavailableError } from '@dynflow/kernel';
 import type { OutputChunkV1 } from '@dynflow/contracts';
-import type { ActionRow, Changes, ChunkRow, PlanRow, PlanStore, PlanVerdict, StepRow, StoredPlan, SubPlanTally } from '@dynflow/engine';
+import {
+  begunTimes,
+  type ActionRow,
+  type Changes,
+  type ChunkRow,
+  type PlanRow,
+  type PlanStore,
+  type PlanVerdict,
+  type RecentRun,
+  type StepRow,
+  type StoredPlan,
+  type SubPlanTally,
+} from '@dynflow/engine';
 
 /** One table: rows by plan and id, in the order in which they were added. */
 type Table<Row> = Map<string, Map<number, Row>>;
@@ -97,6 +109,20 @@ export class MemoryPlanStore implements PlanStore {
             return plan === undefined ? [] : [[id, { state: plan.state, result: plan.result }] as const];
           }),
         ),
+    );
+  }
+
+  recentRuns(actions: readonly string[], sinceMs: number): RecentRun[] | Promise<RecentRun[]> {
+    return this.#answer(() =>
+      this.planIds.flatMap((id) =>
+        rowsOf(this.#steps, id).flatMap((step) => {
+          const action = this.#actions.get(id)?.get(step.action);
+          const isRecent = (step.endedAtMs ?? step.startedAtMs ?? 0) >= sinceMs;
+          return action !== undefined && step.kind === 'run' && isRecent && actions.includes(action.name)
+            ? { action: action.name, version: action.version, input: action.input, begunAtMs: begunTimes(step) }
+            : [];
+        }),
+      ),
     );
   }
 

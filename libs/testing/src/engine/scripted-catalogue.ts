@@ -76,6 +76,10 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
     return this.#delayMethods.get(action)?.(input, schedule) ?? { input };
   }
 
+  allDeclarations(): Iterable<ActionDeclaration> {
+    return [...this.#declarations.values()].flat();
+  }
+
   isLocal(action: string): boolean {
     return this.#local.has(action);
   }

@@ -2,6 +2,7 @@ import { UnavailableError } from '@dynflow/kernel';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { describeCommits } from './commit-conformance.js';
 import { describeReading } from './reader-conformance.js';
+import { describeRecentRuns } from './recent-runs-conformance.js';
 import { changes, smallPlan } from './rows.js';
 import { describeSearch } from './search-conformance.js';
 import { describeTables } from './tables-conformance.js';
@@ -22,6 +23,7 @@ export function describeStore(name: string, makeWorld: StoreWorldFactory): void 
     const current = (): StoreWorld => world;
     describeCommits(current);
     describeReading(current);
+    describeRecentRuns(current);
     describeSearch(current);
     describeTables(current);
 
