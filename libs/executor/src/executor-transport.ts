@@ -145,7 +145,7 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
     this.#resolveAnnounced();
     this.#worker.heard();
     this.#heart.start(() => this.#worker.heartbeat(), {
-      onAnswered: () => this.#worker.heard(),
+      onAnswered: (lostAfterMs) => this.#worker.heard(lostAfterMs),
       onAnnounceWanted: () => this.#announcer.announce(),
     });
     if (this.host.health.state === 'running' && this.#state === 'up') {

@@ -25,6 +25,8 @@ export type InvokeStep = (grant: GrantV1, run: StepRun) => Promise<InvocationOut
 
 /** How often it is looked for what nobody confirmed. One look for all steps is cheaper than a timer for each. */
 const SWEEP_MS = 1_000;
+/** Of the silence after which a gateway gives up, so much is waited for before what must not run twice is ended. */
+const CUT_OFF_SHARE = 0.7;
 /** Claims that got no answer are remembered, so that the same claim is asked again when the token comes back. */
 const REMEMBERED_CLAIMS = 10_000;
 
@@ -47,6 +49,7 @@ export class StepWorker {
   /** When a gateway was last known to know what is held here. */
   #lastHeardMs: number;
   #isCutOff = false;
+  #cutOffMs: number;
 
   constructor(
     private readonly environment: ExecutorEnvironment,
@@ -59,6 +62,7 @@ export class StepWorker {
     this.#outbox = new Outbox(environment, this.#held, (step) => this.#releaseSlot(step));
     this.#sender = new OutputSender(environment);
     this.#lastHeardMs = environment.clock.now();
+    this.#cutOffMs = environment.tuning.cutOffMs;
     this.#sweepLater();
   }
 
@@ -110,11 +114,12 @@ export class StepWorker {
   }
 
   /** A gateway has answered a heartbeat: it counts on what is held here. */
-  heard(): void {
+  heard(lostAfterMs?: number): void {
     // Also when the silence is noticed only now, because the whole process slept: the gateway has given up by now what was held here.
     this.#checkCutOff();
     this.#lastHeardMs = this.environment.clock.now();
     this.#isCutOff = false;
+    this.#cutOffMs = Math.min(this.environment.tuning.cutOffMs, (lostAfterMs ?? Infinity) * CUT_OFF_SHARE);
   }
 
   /** Takes no more tokens; what runs is told, so that it can be handed on. */
@@ -290,7 +295,7 @@ export class StepWorker {
    */
   #checkCutOff(): void {
     const { clock, tuning, log } = this.environment;
-    if (this.#isCutOff || clock.now() - this.#lastHeardMs <= tuning.cutOffMs) {
+    if (this.#isCutOff || clock.now() - this.#lastHeardMs <= this.#cutOffMs) {
       return;
     }
     this.#isCutOff = true;

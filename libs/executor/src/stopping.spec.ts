@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { definePlugin, release } from '@dynflow/plugin';
+import { defineAction, definePlugin, release } from '@dynflow/plugin';
 import { z } from 'zod';
 import { Gate, ManualClock, turns } from './spec-support/manual-clock.js';
 import { startSpecExecutor } from './spec-support/spec-executor.js';
@@ -140,7 +140,7 @@ describe('a resumable run while its executor drains', () => {
       version: '1.0.0',
       settings: { section: 'spec', schema: z.object({}) },
       actions: [
-        {
+        defineAction({
           name: 'Wait',
           input: z.object({ resumable: z.boolean() }),
           resumable: true,
@@ -154,7 +154,7 @@ describe('a resumable run while its executor drains', () => {
             await gate.passed;
             return {};
           },
-        },
+        }),
       ],
     });
     const { owner, executor } = await startSpecExecutor({ name: 'Wait' }, { plugin });

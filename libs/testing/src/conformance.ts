@@ -10,4 +10,3 @@ export type { DurableWorld } from './persistence/durability-conformance.js';
 export { actionRow, changes, chunkRow, planRow, smallPlan, stepRow } from './persistence/rows.js';
 export { startFromSource } from './process/source-process.js';
 export type { SourceProcess } from './process/source-process.js';
-export type { SourceProcess } from './process/source-process.js';

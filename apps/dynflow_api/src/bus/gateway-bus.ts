@@ -28,6 +28,7 @@ import type { Engine, SealedGrant, PlanAnswer } from '@dynflow/engine';
 import type { PluginLog } from '@dynflow/plugin';
 import type { PluginRegistry } from '../registry/plugin-registry.js';
 import type { SecretBox } from '../secrets/secret-box.js';
+import { SilentHolders } from './silent-holders.js';
 import type { TokenDispatcher } from './token-dispatcher.js';
 
 /** SQLite has one shard; with PostgreSQL each gateway serves those that it owns. */
@@ -38,9 +39,6 @@ const INBOX_EXPIRES_MS = 5_000;
 const TELL_TIMEOUT_MS = 5_000;
 const PLAN_TIMEOUT_MS = 30_000;
 const CHECK_EVERY_MS = 5_000;
-/** An executor that has been silent for so long is lost, and with it what it held. */
-const LOST_AFTER_MS = 5 * 60_000;
-
 /** Documents of plugins, by plugin. */
 export interface PluginDocuments {
   handle(plugin: string, request: StoreRequestV1): Promise<StoreAnswerV1>;
@@ -62,6 +60,8 @@ export interface GatewayBusOptions {
   keeper: DeclarationKeeper;
   /** All executors live in this process (fat shape): any other holder of a step is of an earlier process, and gone. */
   ownsExecutors: boolean;
+  /** An executor that has been silent for so long is lost, and with it what it held. */
+  lostAfterMs: number;
   log: PluginLog;
 }
 
@@ -72,8 +72,7 @@ export interface GatewayBusOptions {
 export class GatewayBus {
   readonly #options: GatewayBusOptions;
   readonly #abort = new AbortController();
-  /** Holders of steps that are not known here, and since when. */
-  #missingSince = new Map<string, number>();
+  readonly #silent: SilentHolders;
   #inFlight = 0;
   #roomForReports: (() => void) | undefined;
   #stopChecks: (() => void) | undefined;
@@ -81,6 +80,12 @@ export class GatewayBus {
 
   constructor(options: GatewayBusOptions) {
     this.#options = options;
+    const { clock, lostAfterMs, registry } = options;
+    this.#silent = new SilentHolders({
+      clock,
+      lostAfterMs,
+      lastHeardMs: ({ plugin, executor, startId }) => registry.lastHeardMs(plugin, executor, startId),
+    });
   }
 
   async start(): Promise<void> {
@@ -215,7 +220,7 @@ export class GatewayBus {
       { executor, startId },
       heartbeat.held.map((held) => held.claim),
     );
-    return { type: 'heartbeat.answer', version: 1, announce: !isKnown };
+    return { type: 'heartbeat.answer', version: 1, announce: !isKnown, lostAfterMs: this.#options.lostAfterMs };
   }
 
   async #onManifest(manifest: ManifestV1, plugin: string): Promise<ManifestAnswerV1> {
@@ -246,6 +251,7 @@ export class GatewayBus {
 
   async #onReconnect(): Promise<void> {
     const { bus, dispatcher, engine, registry, log } = this.#options;
+    this.#silent.listenAnew();
     try {
       await bus.ensureWorkQueue(workQueues.inbox(SHARD));
       for (const declaration of registry.declarations()) {
@@ -319,41 +325,32 @@ export class GatewayBus {
 
   /** What repeats so that nothing that was lost stays lost: tokens that nobody claimed, executors that fell silent. */
   async #check(): Promise<void> {
-    const { engine, dispatcher, registry, bus, log } = this.#options;
+    const { engine, dispatcher, registry, bus, log, lostAfterMs } = this.#options;
     try {
       if (bus.isConnected) {
         dispatcher.republish(engine.readyTokens(), { isBusNew: false });
       }
-      registry.forgetSilent(LOST_AFTER_MS);
       await this.#giveUpSilentHolders();
+      registry.forgetSilent(2 * lostAfterMs);
     } catch (error) {
       log.warn('a check of the bus failed', { reason: messageOf(error) });
     }
   }
 
-  /**
-   * Steps are held by processes of executors. One that is not known here is gone: fallen silent, or never heard since this gateway
-   * started or took over. Only time during which the gateway itself is connected counts as silence.
-   */
   async #giveUpSilentHolders(): Promise<void> {
-    const { engine, registry, bus, clock, log, ownsExecutors } = this.#options;
-    const now = clock.now();
-    const missing = new Map<string, number>();
-    for (const holder of bus.isConnected ? engine.claimHolders() : []) {
-      const { plugin, executor, startId } = holder;
-      if (registry.startIdOf(plugin, executor) === startId) {
-        continue;
-      }
-      const key = JSON.stringify(holder);
-      const sinceMs = this.#missingSince.get(key) ?? now;
-      if (ownsExecutors || now - sinceMs >= LOST_AFTER_MS) {
-        const steps = await engine.executorLost(plugin, executor, (start) => start === startId);
-        log.warn('an executor is gone; what it held is lost', { plugin, executor, steps });
-      } else {
-        missing.set(key, sinceMs);
-      }
+    const { engine, registry, bus, log, ownsExecutors } = this.#options;
+    if (!bus.isConnected) {
+      return;
     }
-    this.#missingSince = missing;
+    const holders = engine.claimHolders();
+    // In the fat shape whoever is not of this process is of an earlier one.
+    const gone = ownsExecutors
+      ? holders.filter(({ plugin, executor, startId }) => registry.lastHeardMs(plugin, executor, startId) === undefined)
+      : this.#silent.gone(holders, CHECK_EVERY_MS);
+    for (const { plugin, executor, startId } of gone) {
+      const steps = await engine.executorLost(plugin, executor, (start) => start === startId);
+      log.warn('an executor is gone; what it held is lost', { plugin, executor, steps });
+    }
   }
 
   async #pause(ms: number): Promise<void> {

@@ -66,12 +66,12 @@ describe('whether an executor is there', () => {
   it('DI10: is denied of one that speaks up after it was given up: it has to announce itself', () => {
     clock.advance(LOST_AFTER_MS + 1);
     registry.forgetSilent(LOST_AFTER_MS);
-    expect(registry.startIdOf('example', 'one')).toBeUndefined();
+    expect(registry.lastHeardMs('example', 'one', 'start-1')).toBeUndefined();
     expect(registry.heard(heartbeat, 'example')).toBe(false);
   });
 
   it('DI11: is on record right after its start', () => {
-    expect(registry.startIdOf('example', 'one')).toBe('start-1');
+    expect(registry.lastHeardMs('example', 'one', 'start-1')).toBe(clock.now());
     expect(availability()).toBe('alive');
   });
 

@@ -115,11 +115,11 @@ describe('PluginRegistry', () => {
 
     clock.advance(4 * MINUTE_MS);
     registry.forgetSilent(5 * MINUTE_MS);
-    expect(registry.startIdOf('example', 'one')).toBe('start-1');
+    expect(registry.lastHeardMs('example', 'one', 'start-1')).toBe(clock.now() - 4 * MINUTE_MS);
 
     clock.advance(2 * MINUTE_MS);
     registry.forgetSilent(5 * MINUTE_MS);
-    expect(registry.startIdOf('example', 'one')).toBeUndefined();
+    expect(registry.lastHeardMs('example', 'one', 'start-1')).toBeUndefined();
   });
 });
 

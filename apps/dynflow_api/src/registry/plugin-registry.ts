@@ -122,9 +122,10 @@ export class PluginRegistry implements ActionCatalogue {
     }
   }
 
-  /** Start id under which an executor is known, if it is. */
-  startIdOf(plugin: string, executor: string): string | undefined {
-    return this.#plugins.get(plugin)?.executors.get(executor)?.manifest.startId;
+  /** When this process of an executor was heard last; undefined if it is not known. */
+  lastHeardMs(plugin: string, executor: string, startId: string): number | undefined {
+    const known = this.#plugins.get(plugin)?.executors.get(executor);
+    return known?.manifest.startId === startId ? known.lastSeenMs : undefined;
   }
 
   /** Slots of all executors of the plugin that take work now. */

@@ -57,6 +57,8 @@ export const HeartbeatAnswerV1 = z.object({
   type: z.literal('heartbeat.answer'),
   version: z.literal(1),
   announce: z.boolean(),
+  /** After so long a silence the gateway gives up what the executor holds: by then it has ended what must not run twice. */
+  lostAfterMs: z.number().positive().optional(),
 });
 export type HeartbeatAnswerV1 = z.infer<typeof HeartbeatAnswerV1>;
 

@@ -18,4 +18,5 @@ export interface HeartState {
 
 /** From the thread: what came of a beat. */
 export type HeartNews =
-  { readonly kind: 'answered'; readonly announce: boolean } | { readonly kind: 'unanswered'; readonly reason: string };
+  | { readonly kind: 'answered'; readonly announce: boolean; readonly lostAfterMs: number | undefined }
+  | { readonly kind: 'unanswered'; readonly reason: string };

@@ -21,7 +21,8 @@ async function beat(): Promise<void> {
   }
   try {
     const answer = await bus.request(subjects.heartbeat(plugin, executorId), state, { timeoutMs: requestTimeoutMs });
-    tell({ kind: 'answered', announce: HeartbeatAnswerV1.parse(answer).announce });
+    const { announce, lostAfterMs } = HeartbeatAnswerV1.parse(answer);
+    tell({ kind: 'answered', announce, lostAfterMs });
   } catch (error) {
     tell({ kind: 'unanswered', reason: messageOf(error) });
   }

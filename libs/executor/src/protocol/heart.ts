@@ -4,8 +4,8 @@ import type { ExecutorEnvironment } from '../executor-environment.js';
 
 /** Who is told what comes of heartbeats. */
 export interface HeartListener {
-  /** A gateway has answered. */
-  onAnswered(): void;
+  /** A gateway has answered; after `lostAfterMs` of silence it would give up what is held here. */
+  onAnswered(lostAfterMs: number | undefined): void;
   /** A gateway says that it does not know this executor. */
   onAnnounceWanted(): void;
 }
@@ -66,9 +66,9 @@ export class BusHeart implements Heart {
     try {
       const answer = await bus.request(subjects.heartbeat(plugin, executorId), heartbeat, { timeoutMs: tuning.requestTimeoutMs });
       this.#isSilent = false;
-      const { announce } = HeartbeatAnswerV1.parse(answer);
+      const { announce, lostAfterMs } = HeartbeatAnswerV1.parse(answer);
       if (this.#look !== undefined) {
-        this.#listener?.onAnswered();
+        this.#listener?.onAnswered(lostAfterMs);
         if (announce) {
           this.#listener?.onAnnounceWanted();
         }

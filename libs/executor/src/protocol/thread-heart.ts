@@ -93,7 +93,7 @@ export class ThreadHeart implements Heart {
       return;
     }
     this.#isSilent = false;
-    this.#listener?.onAnswered();
+    this.#listener?.onAnswered(news.lostAfterMs);
     if (news.announce) {
       this.#listener?.onAnnounceWanted();
     }

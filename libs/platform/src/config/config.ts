@@ -48,6 +48,8 @@ export interface GatewayConfig {
   /** Null: for ever. */
   retentionMs: number | null;
   outputLimitBytes: number;
+  /** An executor that is silent for so long is given up, with what it holds. */
+  executorLostAfterMs: number;
   /** Null in the fat shape. */
   nats: NatsConfig | null;
   executor: ExecutorSettings;
@@ -80,6 +82,7 @@ export function gatewayConfig(values: SettingValues): GatewayConfig {
     secretKeysFile: values.secretKeysFile ?? (databaseUrl.kind === 'sqlite-file' ? `${databaseUrl.path}.keys` : null),
     retentionMs: values.retention === 'forever' ? null : values.retention,
     outputLimitBytes: values.outputLimit,
+    executorLostAfterMs: values.executorLostAfter,
     nats: values.natsUrl === null ? null : natsConfig(values, values.natsUrl),
     executor: executorSettings(values),
     foreman: { url: values.foremanUrl, tls: { cert: values.foremanSslCert, key: values.foremanSslKey, ca: values.foremanSslCa } },

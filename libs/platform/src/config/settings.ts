@@ -225,6 +225,14 @@ export const settings = {
     example: 'berlin',
     programs: both,
   }),
+  executorLostAfter: setting({
+    group: 'Plugins and executors',
+    kind: duration(86_400_000, 'a duration of at most 1d such as "5m" (a bare number counts seconds)'),
+    default: '5m',
+    help: 'An executor that is silent for so long is given up: what it held is lost, or taken over where that is safe. It ends itself what must not run twice before that.',
+    example: '15m',
+    programs: gateway,
+  }),
   drainLimit: setting({
     group: 'Plugins and executors',
     kind: duration(3_600_000, 'a duration of at most 1h such as "25s" (a bare number counts seconds)'),

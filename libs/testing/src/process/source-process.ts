@@ -10,6 +10,8 @@ export interface SourceProcess {
   readonly lines: readonly string[];
   /** Resolved when it has written so many lines. @throws Error with its standard error if it ends before. */
   untilLines(count: number): Promise<void>;
+  /** Resolved when it has written such a line. @throws Error with what it wrote if it ends before. */
+  untilLine(pattern: RegExp): Promise<void>;
   /** Sends the signal and waits for the end. */
   kill(signal: NodeJS.Signals): Promise<void>;
   /** Resolved at its end with its exit code, null after a signal. */
@@ -37,25 +39,27 @@ export function startFromSource(module: string, args: readonly string[] = []): S
     waiting.forEach((check) => check());
     return child.exitCode;
   });
+  const until = async (isReached: () => boolean, what: string): Promise<void> =>
+    new Promise<void>((resolve, reject) => {
+      const check = (): void => {
+        if (isReached()) {
+          resolve();
+        } else if (isOver) {
+          reject(new Error(`it ended after ${lines.length} lines, before ${what}: ${lines.slice(-20).join('\n')}${errors}`));
+        } else {
+          return;
+        }
+        waiting.delete(check);
+      };
+      waiting.add(check);
+      check();
+    });
   return {
     process: child,
     lines,
     ended,
-    untilLines: async (count) =>
-      new Promise<void>((resolve, reject) => {
-        const check = (): void => {
-          if (lines.length >= count) {
-            resolve();
-          } else if (isOver) {
-            reject(new Error(`it ended after ${lines.length} of ${count} lines: ${errors}`));
-          } else {
-            return;
-          }
-          waiting.delete(check);
-        };
-        waiting.add(check);
-        check();
-      }),
+    untilLines: (count) => until(() => lines.length >= count, `it wrote ${count}`),
+    untilLine: (pattern) => until(() => lines.some((line) => pattern.test(line)), String(pattern)),
     kill: async (signal) => {
       child.kill(signal);
       await ended;
