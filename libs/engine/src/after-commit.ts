@@ -1,6 +1,6 @@
 import type { ExecutorMessage, LocalInvocation } from '@dynflow/contracts';
 import { RETRY_AFTER_MS, guard, type EngineParts } from './engine-parts.js';
-import { planResult } from './model.js';
+import { actionOf, planResult } from './model.js';
 import { PlanEvents } from './plan-events.js';
 import type { PlanLoader } from './plan-loader.js';
 import { tellFinalizePhases } from './plan-phases.js';
@@ -96,9 +96,16 @@ export class AfterCommit {
         const step = plan?.steps[stepId - 1];
         // If it was suspended meanwhile, the event has become one of the next invocation's.
         if (plan !== undefined && step?.state.name === 'running' && step.state.claim?.id === message.claim) {
+          const { claim } = step.state;
           const index = step.events.findIndex((event) => event.id === id);
-          if (index >= step.state.claim.tookEvents) {
-            step.events.splice(index, 1);
+          if (index >= claim.tookEvents) {
+            const received = step.events.splice(index, 1);
+            const { idempotent, resumable } = actionOf(plan, step.action).declaration;
+            if (idempotent || resumable) {
+              // Kept until the invocation ends: if its holder is lost, whoever takes the step over gets it again.
+              step.events.splice(claim.tookEvents, 0, ...received);
+              claim.tookEvents += 1;
+            }
             turn.touchStep(plan, step);
           }
         }

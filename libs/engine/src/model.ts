@@ -19,8 +19,8 @@ export interface Claim {
   readonly startId: string;
   /** Number of the last report that was applied, so that a doubled one is applied once. */
   lastReport: number;
-  /** How many stored events its grant carried: they are done with when this invocation ends by itself. */
-  readonly tookEvents: number;
+  /** How many stored events it has had, by its grant or told since: they are done with when this invocation ends by itself. */
+  tookEvents: number;
 }
 
 /** A step's state with what is valid only in it. */

@@ -112,6 +112,26 @@ describe('a suspended step of an executor', () => {
     expect((await world.claim()).grant.events).toEqual(['new']);
   });
 
+  it.each(['idempotent', 'resumable'])('gives what its holder was told to whoever takes it over after that was lost (%s)', async (kind) => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.A', { [kind]: true });
+    const plan = await world.trigger('demo.A');
+    const lost = await world.claim();
+    for (const word of ['first', 'second']) {
+      await world.ask((engine) => engine.sendEvent(plan, 2, word));
+      await world.settle();
+      console.log(JSON.stringify(world.plan(plan).step(2).detail));
+    }
+    expect(lost.events).toMatchObject([{ data: 'first' }, { data: 'second' }]);
+    await world.restart();
+    await world.ask((engine) => engine.executorLost('demo', 'e1', () => true));
+    const next = await world.claim();
+    expect(next.grant.events).toEqual(['first', 'second']);
+    await world.suspend(next);
+    expect(world.tokens).toEqual([]);
+    expect(world.plan(plan).step(2).detail.events).toBeUndefined();
+  });
+
   it('tells its holder again what it did not receive, with the same id, when it says what it holds', async () => {
     const { world, plan } = await parked();
     await world.ask((engine) => engine.sendEvent(plan, 2, 'wake'));
