@@ -5,7 +5,6 @@ import {
   type LocalEvent,
   type OutputStoredV1,
   type StepEventV1,
-  type StepTokenV1,
   type SubPlanRequest,
   type TimeLimits,
 } from '@dynflow/contracts';
