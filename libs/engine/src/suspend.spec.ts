@@ -119,8 +119,6 @@ describe('a suspended step of an executor', () => {
     const lost = await world.claim();
     for (const word of ['first', 'second']) {
       await world.ask((engine) => engine.sendEvent(plan, 2, word));
-      await world.settle();
-      console.log(JSON.stringify(world.plan(plan).step(2).detail));
     }
     expect(lost.events).toMatchObject([{ data: 'first' }, { data: 'second' }]);
     await world.restart();
