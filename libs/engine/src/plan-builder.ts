@@ -31,41 +31,46 @@ export interface PlanHeader {
   /** Of the launch, if it has an idempotency key. */
   readonly fingerprint: string | null;
   readonly nowMs: number;
+  /** The plan before it was planned, whose place it takes. */
+  readonly stub?: Plan;
 }
 
-/** What a plan has of its header, spelled out: see `newStep` for why. */
-function headerFields(
-  header: PlanHeader,
-): Pick<
-  Plan,
-  | 'id'
-  | 'shard'
-  | 'label'
-  | 'callerPlan'
-  | 'callerAction'
-  | 'isExternal'
-  | 'concurrencyLimit'
-  | 'sealedSecrets'
-  | 'priority'
-  | 'attributes'
-  | 'idempotencyKey'
-  | 'schedule'
-  | 'heldBecause'
-> {
+/** What the ways to make a plan differ in. */
+type PlanParts = Pick<Plan, 'state' | 'request' | 'startedAtMs' | 'steps' | 'actions' | 'runFlow' | 'finalizeFlow' | 'tally'>;
+
+/** A plan with all its fields, spelled out: see `newStep` for why. */
+function newPlan(header: PlanHeader, parts: PlanParts): Plan {
+  const { stub } = header;
   return {
     id: header.id,
     shard: header.shard,
     label: header.label,
+    state: parts.state,
     callerPlan: header.callerPlan,
     callerAction: header.callerAction,
+    request: parts.request,
     isExternal: header.isExternal,
     concurrencyLimit: header.concurrencyLimit,
-    sealedSecrets: header.sealedSecrets,
     priority: header.priority,
     attributes: header.attributes,
     idempotencyKey: header.idempotencyKey,
     schedule: header.schedule,
+    waitsFor: null,
     heldBecause: header.heldBecause,
+    isHalted: false,
+    sealedSecrets: header.sealedSecrets,
+    isCancelRequested: stub?.isCancelRequested ?? false,
+    steps: parts.steps,
+    actions: parts.actions,
+    runFlow: parts.runFlow,
+    finalizeFlow: parts.finalizeFlow,
+    tally: parts.tally,
+    history: stub?.history ?? [],
+    createdAtMs: stub?.createdAtMs ?? header.nowMs,
+    startedAtMs: stub === undefined ? parts.startedAtMs : stub.startedAtMs,
+    endedAtMs: null,
+    cursor: null,
+    phase: 'run',
   };
 }
 
@@ -160,25 +165,16 @@ export function buildPlan(header: PlanHeader, root: PlannedAction): Plan {
 
   visit(root, null, null);
   const finalizeFlow: Flow = { kind: 'sequence', flows: finalizeSteps.map((step) => ({ kind: 'atom', step })) };
-  return {
-    ...headerFields(header),
+  return newPlan(header, {
     state: 'planned',
     request: keptRequest(header, root.declaration.name),
-    waitsFor: null,
-    isHalted: false,
-    isCancelRequested: false,
+    startedAtMs: header.nowMs,
     steps,
     actions,
     runFlow: flow.build(),
     finalizeFlow,
     tally,
-    history: [],
-    createdAtMs: header.nowMs,
-    startedAtMs: header.nowMs,
-    endedAtMs: null,
-    cursor: null,
-    phase: 'run',
-  };
+  });
 }
 
 /**
@@ -239,23 +235,14 @@ export function buildUnplanned(
   request: PlanRequest,
 ): Plan {
   const isScheduled = state === 'scheduled';
-  return {
-    ...headerFields(header),
+  return newPlan(header, {
     ...rootOnly(declaration, request.input, header.nowMs, isScheduled ? { name: 'pending' } : { name: 'running', claim: null }),
     state,
     request: header.fingerprint === null ? request : { ...request, fingerprint: header.fingerprint },
-    waitsFor: null,
-    isHalted: false,
-    isCancelRequested: false,
+    startedAtMs: isScheduled ? null : header.nowMs,
     runFlow: EMPTY_FLOW,
     finalizeFlow: EMPTY_FLOW,
-    history: [],
-    createdAtMs: header.nowMs,
-    startedAtMs: isScheduled ? null : header.nowMs,
-    endedAtMs: null,
-    cursor: null,
-    phase: 'run',
-  };
+  });
 }
 
 /** The root action with nothing but its plan step, in this state. */
@@ -292,14 +279,17 @@ function rootOnly(
 
 /** A plan whose planning failed: one action, its plan step in error, nothing to run. It is `stopped`. */
 export function buildFailedPlan(header: PlanHeader, declaration: ActionDeclaration, input: JsonObject, error: StepErrorV1): Plan {
-  return {
-    ...buildUnplanned(header, 'planning', declaration, { action: declaration.name, input }),
+  const plan = newPlan(header, {
     ...rootOnly(declaration, input, header.nowMs, { name: 'error', error, isRetrying: false }),
-    request: keptRequest(header, declaration.name),
     state: 'stopped',
-    sealedSecrets: null,
-    endedAtMs: header.nowMs,
-  };
+    request: keptRequest(header, declaration.name),
+    startedAtMs: header.nowMs,
+    runFlow: EMPTY_FLOW,
+    finalizeFlow: EMPTY_FLOW,
+  });
+  plan.sealedSecrets = null;
+  plan.endedAtMs = header.nowMs;
+  return plan;
 }
 
 function newStep(options: { id: number; kind: StepKind; action: number; queue: string; nowMs: number }): Step {

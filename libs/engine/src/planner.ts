@@ -298,8 +298,6 @@ export class Planner {
 
   /** What takes the place of a plan that was only a request. */
   #planned(stub: Plan, build: (header: PlanHeader) => Plan, turn: Turn): Plan {
-    const { createdAtMs, startedAtMs, isCancelRequested, history, request } = stub;
-    const plan = build({ ...stub, fingerprint: request?.fingerprint ?? null, nowMs: turn.nowMs });
-    return { ...plan, createdAtMs, startedAtMs, isCancelRequested, history };
+    return build({ ...stub, stub, fingerprint: stub.request?.fingerprint ?? null, nowMs: turn.nowMs });
   }
 }
