@@ -1,0 +1,15 @@
+import type { CallPoint } from '@dynflow/testing/faults';
+import type { MetPoint } from './victim.js';
+
+/**
+ * What a killed process leaves is what it has written. So all points between two writes leave the same, whatever was under way: this
+ * takes the first and the last of each such stretch, and of all others every n-th.
+ */
+export function aroundWritesAndEvery(n: number): (points: readonly MetPoint[]) => readonly CallPoint[] {
+  return (points) =>
+    points.filter(({ bytes }, index) => {
+      const isFirst = points[index - 1]?.bytes !== bytes;
+      const isLast = points[index + 1]?.bytes !== bytes;
+      return isFirst || isLast || index % n === 0;
+    });
+}
