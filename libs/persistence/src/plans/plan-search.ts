@@ -64,7 +64,10 @@ export class PlanSearch {
 
   async counts(filter: PlanFilter): Promise<PlanCount[]> {
     const { text, values } = await this.#select('plan.state AS state, plan.result AS result, count(*) AS count', filter);
-    const rows = await this.#run<PlanCount>({ text: `${text} GROUP BY plan.state, plan.result ORDER BY 1, 2`, values });
+    // Where plans are found by something else, SQLite is not to read all of them in the order of the groups.
+    const isFoundByGroup = Object.keys(filter).every((name) => name === 'state') || this.#dialect === 'postgres';
+    const groups = isFoundByGroup ? 'plan.state, plan.result' : '+plan.state, +plan.result';
+    const rows = await this.#run<PlanCount>({ text: `${text} GROUP BY ${groups} ORDER BY 1, 2`, values });
     return rows.map(({ state, result, count }) => ({ state, result, count: Number(count) }));
   }
 

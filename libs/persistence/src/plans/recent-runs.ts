@@ -12,17 +12,19 @@ export interface RecentRunColumns {
 }
 
 /**
- * Run steps that began or ended since a moment. Their plans are found by the indexes on state and end: what ended before that moment has
+ * Run steps that began or ended since a moment. Their plans are found by the indexes on state and end, one after the other: what ended before that moment has
  * no such step.
  *
  * @param isNamed the condition that the action's name is one of those asked for; @param since the parameter with the moment.
  */
 export function recentRunsStatement(isNamed: string, since: string): string {
   return `SELECT a.name, a.version, a.input, s.started_at, s.ended_at, s.detail
-    FROM dynflow_execution_plans p
-    JOIN dynflow_steps s ON s.plan_id = p.id
+    FROM dynflow_steps s
     JOIN dynflow_actions a ON a.plan_id = s.plan_id AND a.id = s.action_id
-    WHERE (p.state IN ('running', 'paused') OR p.ended_at >= ${since})
+    WHERE s.plan_id IN (
+        SELECT id FROM dynflow_execution_plans WHERE state IN ('running', 'paused')
+        UNION ALL SELECT id FROM dynflow_execution_plans WHERE ended_at >= ${since}
+      )
       AND s.kind = 'run' AND s.started_at IS NOT NULL AND ${isNamed}
       AND (s.ended_at IS NULL OR s.ended_at >= ${since})`;
 }
