@@ -7,6 +7,7 @@ export { begunTimes, type RecentRun } from './limit-usage.js';
 export { decodeFlow, encodeFlow, flatten } from './flow.js';
 export type { Flow } from './flow.js';
 export { InconsistentPlanError } from './inconsistent-plan.js';
+export { IdempotencyConflictError } from './idempotency.js';
 export type { HistoryEntry, OutputReference, Plan, Step } from './model.js';
 export type { PlanHooks } from './plan-events.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
@@ -31,7 +32,6 @@ export type { ActionRow, ChunkRow, PlanRow, StepDetail, StepRow, StoredPlan } fr
 export { IllegalTransitionError, PLAN_TRANSITIONS, STEP_TRANSITIONS, resultOf } from './states.js';
 export type { PlanResult, PlanState, StepKind, StepStateName } from './states.js';
 export { PlanNotPausedError } from './plan-loader.js';
-export { IdempotencyConflictError } from './idempotency.js';
 export { PlanNotScheduledError } from './schedules.js';
 export { SingletonActiveError } from './singletons.js';
 export type { TriggerInput } from './planner.js';

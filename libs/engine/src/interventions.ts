@@ -1,6 +1,7 @@
 import { NotFoundError } from '@dynflow/kernel';
 import type { EngineParts } from './engine-parts.js';
 import { assertMoments } from './launches.js';
+import type { HaltedClaims } from './halted-claims.js';
 import type { Plan } from './model.js';
 import type { PlanLoader } from './plan-loader.js';
 import { PlanNotScheduledError, type Schedules } from './schedules.js';
@@ -15,11 +16,13 @@ export class Interventions {
   readonly #engine: EngineParts;
   readonly #loader: PlanLoader;
   readonly #schedules: Schedules;
+  readonly #haltedClaims: HaltedClaims;
 
-  constructor(engine: EngineParts, rooms: { loader: PlanLoader; schedules: Schedules }) {
+  constructor(engine: EngineParts, rooms: { loader: PlanLoader; schedules: Schedules; haltedClaims: HaltedClaims }) {
     this.#engine = engine;
     this.#loader = rooms.loader;
     this.#schedules = rooms.schedules;
+    this.#haltedClaims = rooms.haltedClaims;
   }
 
   /** Cancels a plan with all of its family that is active. @returns how many steps were told or ended; null: it is stopped, or unknown. */
@@ -37,13 +40,17 @@ export class Interventions {
 
   /** @returns false if it had stopped already. @throws NotFoundError */
   async halt(id: string, hasFamily: boolean): Promise<boolean> {
+    const told: Turn['events'] = [];
     const halt = (turn: Turn): true => {
       for (const plan of hasFamily ? this.#family(id) : this.#family(id).slice(0, 1)) {
+        const before = turn.events.length;
         this.#engine.director.halt(plan, turn);
+        told.push(...turn.events.slice(before));
       }
       return true;
     };
     const isHalted = (await this.#ifActive(id, halt)) ?? (await this.#withStored(id, UNFINISHED, halt));
+    this.#haltedClaims.add(told);
     if (isHalted === null && !(await this.#engine.options.store.existing([id])).has(id)) {
       throw new NotFoundError('DYN_PLAN_NOT_FOUND', `there is no plan ${id}`);
     }

@@ -203,7 +203,9 @@ describe('a plan that is asked for', () => {
     ]);
     const first = expand(actions, 'demo.Root');
     expect(first.asked.map(({ input }) => input)).toEqual([{ n: 1 }, { n: 2 }]);
-    const answers = new Map(first.asked.map(({ key, input }) => [key, { nodes: nodes(input['n'] === 1 ? ['demo.B'] : ['demo.C', 'demo.Asked']) }]));
+    const answers = new Map(
+      first.asked.map(({ key, input }) => [key, { nodes: nodes(input['n'] === 1 ? ['demo.B'] : ['demo.C', 'demo.Asked']) }]),
+    );
     const second = expand(actions, 'demo.Root', {}, answers);
     expect(second.asked.map(({ input }) => input)).toEqual([{ child: true }]);
     answers.set(second.asked[0]!.key, { nodes: [] });
@@ -230,7 +232,7 @@ describe('a plan that is asked for', () => {
     world.actions.asked('demo.Asked', ({ count }) => Array.from({ length: Number(count) }, () => action('demo.A')));
     world.arePlannersAway = true;
     const id = await world.trigger('demo.Asked', { count: 3 });
-    expect(world.plan(id)).toMatchObject({ state: 'planning', steps: [], row: { request: { action: 'demo.Asked', input: { count: 3 } } } });
+    expect(world.plan(id)).toMatchObject({ state: 'planning', states: ['running'], row: { request: { action: 'demo.Asked', input: { count: 3 } } } });
     await world.advance(60_000);
     expect(world.plan(id).state).toBe('planning');
     world.arePlannersAway = false;

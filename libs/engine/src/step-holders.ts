@@ -119,7 +119,7 @@ export class StepHolders {
         if (step.overLimit !== null) {
           turn.events.push(cancelMessage(plan, step, step.state.claim, name, true, step.overLimit));
         } else if (step.isCancelRequested) {
-          turn.events.push(cancelMessage(plan, step, step.state.claim, name, false));
+          turn.events.push(cancelMessage(plan, step, step.state.claim, name, step.isCancelForced));
         }
         for (const event of step.events.slice(step.state.claim.tookEvents)) {
           turn.events.push(eventMessage(plan, step, step.state.claim, name, event));
