@@ -9,6 +9,7 @@ import { builtinPlugin } from './builtin-plugin.js';
 import { GatewayBus } from './bus/gateway-bus.js';
 import { TokenDispatcher } from './bus/token-dispatcher.js';
 import { Closers } from './closers.js';
+import { EndingClock } from './ending-clock.js';
 import { GatewayMetrics } from './gateway-metrics.js';
 import { GatewayService } from './gateway-service.js';
 import { PluginRoutes } from './http/plugin-routes.js';
@@ -73,7 +74,8 @@ export async function startCore(options: GatewayOptions): Promise<GatewayCore> {
 
 async function assemble(options: GatewayOptions, closers: Closers): Promise<GatewayCore> {
   const { config, plugins, log, onRest } = options;
-  const clock = new SystemClock();
+  const clock = new EndingClock(new SystemClock());
+  closers.add(() => Promise.resolve(clock.end()));
   const ids = new RandomIds();
   const metrics = new GatewayMetrics();
   const secrets = new SecretBox(loadKeyRing(config.secretKeysFile));
