@@ -5,9 +5,13 @@ import type {
   LocalEvent,
   LocalInvocation,
   LocalOutcome,
+  LimitDeclaration,
   PlanNode,
   RescueStrategy,
+  RetryPolicy,
+  SubPlanCounts,
   SubPlanRequest,
+  TimeLimits,
 } from '@dynflow/contracts';
 import type { z } from 'zod';
 import type { GatewayMiddleware } from './gateway-middleware.js';
@@ -29,6 +33,8 @@ export class LocalRunContext<Input = JsonObject> {
   readonly sealedSecrets: string | undefined;
   /** Why it is invoked; undefined at the first invocation, after a restart and after a resume. */
   readonly event: LocalEvent | undefined;
+  /** How its sub-plans stand now, also after a restart or a resume; undefined when it has none. */
+  readonly subPlans: SubPlanCounts | undefined;
 
   constructor(
     invocation: LocalInvocation,
@@ -42,11 +48,31 @@ export class LocalRunContext<Input = JsonObject> {
     this.checkpoint = invocation.checkpoint;
     this.sealedSecrets = invocation.sealedSecrets;
     this.event = invocation.event;
+    this.subPlans = invocation.subPlans;
   }
 
-  /** Makes sub-plans of this plan. Ids that exist are left alone. At most `concurrencyLimit` of this action's run at once. */
+  /**
+   * Makes sub-plans of this plan; in the same turn comes the event `spawned`. Ids that exist are left alone; without ids, asking again in
+   * the same invocation of the step makes the same ones. At most `concurrencyLimit` of this action's run at once; with 0 none begins
+   * before {@link startSubPlans}.
+   */
   spawn(children: SubPlanRequest[], options: { concurrencyLimit?: number } = {}): void {
     this.commands.push({ kind: 'spawn', children, ...options });
+  }
+
+  /** That many of the sub-plans that wait begin, the oldest first, whatever the limit. */
+  startSubPlans(count: number): void {
+    this.commands.push({ kind: 'startSubPlans', count });
+  }
+
+  /** All sub-plans that wait end without having begun, with this message. */
+  cancelWaitingSubPlans(message: string): void {
+    this.commands.push({ kind: 'cancelWaitingSubPlans', message });
+  }
+
+  /** Gives this step an `external` event after some time, however often it is invoked meanwhile; dropped when the step ends before. */
+  planEvent(data: JsonValue, afterMs: number): void {
+    this.commands.push({ kind: 'planEvent', data, afterMs });
   }
 
   /**
@@ -82,6 +108,14 @@ export interface LocalActionDefinition<Schema extends z.ZodType = z.ZodType> {
   hooks?: readonly HookRule[];
   /** Set by `extendAction`. */
   derivedFrom?: Derivable;
+  /** At most one plan with this action is under way at a time; another one fails in its planning. */
+  singleton?: boolean;
+  /** Failed runs are repeated by this before anybody is asked; each begins without event and checkpoint. */
+  retry?: z.input<typeof RetryPolicy>;
+  /** How long it may take in all, from its first invocation; the other phases are of no length here. */
+  timeLimits?: Pick<TimeLimits, 'runMs'>;
+  /** How many are under way at once, or begun within a time. */
+  limits?: LimitDeclaration[];
 }
 
 /** Declares a local action. */
