@@ -22,7 +22,7 @@ const otherWorkspaces = '^(libs|apps|examples)/';
 const libs = (names) => names.map((name) => `^libs/${name}/`);
 
 // Entry points beside a package's index.ts (see its package.json).
-const otherEntries = ['^libs/testing/src/(conformance|engine|faults/index)\\.ts$', '^libs/plugin/src/testing/index\\.ts$'];
+const otherEntries = ['^libs/testing/src/(conformance|engine|plugin|faults/index)\\.ts$', '^libs/plugin/src/testing/index\\.ts$'];
 
 /** Forbids what lies in `folder` (its specs apart) to import a workspace package that `names` does not list. */
 function only(name, folder, names, extra = {}) {

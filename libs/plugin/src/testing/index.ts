@@ -1,3 +1,5 @@
+export { makePlanEvent, makePlanView, runLocal } from './builders.js';
+export type { ActionViewParts, LocalRunOptions } from './builders.js';
 export { callRoute } from './call-route.js';
 export type { RouteCallOptions } from './call-route.js';
 export { MemoryDocumentStore } from './memory-document-store.js';

@@ -8,7 +8,7 @@ import {
   type StepErrorV1,
 } from '@dynflow/contracts';
 import type { JsonObject } from '@dynflow/kernel';
-import type { ActionCatalogue, LocalRunner, SealedGrant } from '@dynflow/engine';
+import type { ActionCatalogue, LocalRunner, PlanAnswer, SealedGrant } from '@dynflow/engine';
 
 /** What may be said of an action in a test; everything has a default. */
 export type ActionOptions = Partial<(typeof ActionDeclaration)['_zod']['input']>;
@@ -17,10 +17,14 @@ export type ActionOptions = Partial<(typeof ActionDeclaration)['_zod']['input']>
 export type Behaviour = (grant: SealedGrant) => OutcomeV1 | OutcomeV1[];
 
 /** What an executor answers when it is asked for a plan. */
-export type PlanMethod = (input: JsonObject) => PlanNode[] | { error: StepErrorV1 };
+export type PlanMethod = (input: JsonObject) => PlanMethodAnswer | Promise<PlanMethodAnswer>;
+
+type PlanMethodAnswer = PlanNode[] | PlanAnswer | { error: StepErrorV1 };
 
 /** What an executor answers before a plan is scheduled: the input to plan it with later, or why not. */
-export type DelayMethod = (input: JsonObject, schedule: Schedule) => { input: JsonObject } | { error: StepErrorV1 };
+export type DelayMethod = (input: JsonObject, schedule: Schedule) => DelayAnswer | Promise<DelayAnswer>;
+
+type DelayAnswer = { input: JsonObject } | { error: StepErrorV1 };
 
 /** A local action's code. */
 export type LocalCode = (invocation: LocalInvocation) => LocalResult;
@@ -103,8 +107,8 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
     return this.#behaviours.get(action) ?? (() => ({ kind: 'done', output: {} }));
   }
 
-  plan(action: string, input: JsonObject): { nodes: PlanNode[] } | { error: StepErrorV1 } {
-    const planned = this.#planMethods.get(action)?.(input) ?? [];
+  async plan(action: string, input: JsonObject): Promise<PlanAnswer | { error: StepErrorV1 }> {
+    const planned = (await this.#planMethods.get(action)?.(input)) ?? [];
     return Array.isArray(planned) ? { nodes: planned } : planned;
   }
 
