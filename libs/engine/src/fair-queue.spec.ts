@@ -60,3 +60,38 @@ describe('FairQueue', () => {
     expect(drained(queue)).toEqual(Array.from({ length: 200_000 }, (_, index) => index));
   });
 });
+
+describe('what waits its turn', () => {
+  function queueOf(...items: readonly (readonly [item: string, priority: number, age: number])[]): FairQueue<string> {
+    const queue = new FairQueue<string>();
+    for (const [item, priority, age] of items) {
+      queue.push(item, { priority, parent: 'one', age });
+    }
+    return queue;
+  }
+
+  it('UT1: has the highest priority first', () => {
+    expect(queueOf(['low', 1, 0], ['high', 3, 0], ['middle', 2, 0]).peek()).toBe('high');
+  });
+
+  it('UT2: has the youngest last among those of one priority', () => {
+    expect(drained(queueOf(['third', 0, 3], ['first', 0, 1], ['second', 0, 2]))).toEqual(['first', 'second', 'third']);
+  });
+
+  it('UT3: is not taken by looking, and is nothing when nobody waits', () => {
+    expect(queueOf().peek()).toBeUndefined();
+    const queue = queueOf(['only', 0, 0]);
+    expect([queue.peek(), queue.peek(), queue.size]).toEqual(['only', 'only', 1]);
+  });
+
+  it('UT4: keeps all that are equal, and counts them', () => {
+    const queue = queueOf(['a', 1, 1], ['b', 1, 1], ['c', 1, 1]);
+    expect(queue.size).toBe(3);
+    expect(drained(queue).toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('UT5: is taken in order, and then there is nothing', () => {
+    const queue = queueOf(['second', 1, 2], ['third', 0, 0], ['first', 1, 1]);
+    expect([queue.pop(), queue.pop(), queue.pop(), queue.pop()]).toEqual(['first', 'second', 'third', undefined]);
+  });
+});

@@ -109,7 +109,7 @@ function reachable<State extends string>(from: State, table: Readonly<Record<Sta
 }
 
 describe('the table of execution plans', () => {
-  it('N1 allows exactly the moves of the model, and refuses all others', () => {
+  it('N1: allows exactly the moves of the model, and refuses all others', () => {
     const allowed = accepted(planStates, assertPlanTransition);
     expect(allowed).toEqual([...legalPlanMoves].toSorted());
   });
@@ -129,7 +129,7 @@ describe('the table of execution plans', () => {
 });
 
 describe('the tables of steps', () => {
-  it.each(stepKinds)('N1 allow a %s step exactly the moves of the model, and refuse all others', (kind) => {
+  it.each(stepKinds)('allow a %s step exactly the moves of the model, and refuse all others', (kind) => {
     const allowed = accepted(stepStates, (from, to) => assertStepTransition(kind, from, to));
     expect(allowed).toEqual([...legalStepMoves[kind]].toSorted());
   });
