@@ -44,8 +44,8 @@ export class PluginHost {
   ) {
     this.declaration = declarationOf(plugin, settings);
     for (const action of plugin.actions ?? []) {
-      this.#actions.set(action.name, action);
-      this.#middleware.set(action.name, middlewareOf(plugin, action));
+      this.#actions.set(keyOf(action), action);
+      this.#middleware.set(keyOf(action), middlewareOf(plugin, action));
     }
   }
 
@@ -62,13 +62,14 @@ export class PluginHost {
     return [...this.#actions.values()].some((action) => (action.secrets ?? []).length > 0);
   }
 
-  mayWrite(action: string): boolean {
-    return this.#find(action)?.chunksAs !== undefined;
+  mayWrite(action: string, version: number): boolean {
+    return this.#find(action, version)?.chunksAs !== undefined;
   }
 
+  /** True if that holds for every version of it. */
   mayRunTwice(action: string): boolean {
-    const { resumable = false, idempotent = false } = this.#find(action) ?? {};
-    return resumable || idempotent;
+    const versions = this.declaration.actions.filter(({ name }) => name === action);
+    return versions.length > 0 && versions.every(({ resumable, idempotent }) => resumable || idempotent);
   }
 
   /** Checks and starts the plugin. Never throws: what goes wrong is its health. */
@@ -93,13 +94,9 @@ export class PluginHost {
 
   /** Runs a granted step. Never throws. */
   async run(grant: GrantV1, run: StepRun): Promise<InvocationOutcome> {
-    const action = this.#find(grant.action);
+    const action = this.#find(grant.action, grant.actionVersion);
     if (action === undefined) {
-      return unable(`${this.plugin.name} ${this.plugin.version} has no action ${grant.action}`);
-    }
-    const version = action.version ?? 1;
-    if (version !== grant.actionVersion) {
-      return unable(`the plan was made for version ${grant.actionVersion} of ${grant.action}; this executor has version ${version}`);
+      return unable(`${this.plugin.name} ${this.plugin.version} has no version ${grant.actionVersion} of ${grant.action}`);
     }
     run.services = this.#services;
     return performPhase(this.#around(action), grant.phase, grant.input, run);
@@ -108,12 +105,9 @@ export class PluginHost {
   /** Plans an action whose plan phase is a function. Never throws. */
   async plan(request: PlanRequestV1): Promise<PlanAnswerV1> {
     const answer = { type: 'plan.answer', version: 1 } as const;
-    const action = this.#find(request.action);
+    const action = this.#find(request.action, request.actionVersion);
     if (action === undefined) {
-      return { ...answer, error: { errorClass: 'NotFoundError', message: `no action ${request.action} to plan here`, kind: 'final' } };
-    }
-    if ((action.version ?? 1) !== request.actionVersion) {
-      const message = `asked to plan version ${request.actionVersion} of ${request.action}; this executor has ${action.version ?? 1}`;
+      const message = `${this.plugin.name} ${this.plugin.version} has no version ${request.actionVersion} of ${request.action} to plan`;
       return { ...answer, error: { errorClass: 'VersionMismatchError', message, kind: 'retryable' } };
     }
     try {
@@ -136,12 +130,19 @@ export class PluginHost {
   }
 
   #around(action: ActionDefinition): ActionWithMiddleware {
-    return { name: `${this.plugin.name}.${action.name}`, action, middleware: this.#middleware.get(action.name) ?? [] };
+    return { name: `${this.plugin.name}.${action.name}`, action, middleware: this.#middleware.get(keyOf(action)) ?? [] };
   }
 
-  #find(fullName: string): ActionDefinition | undefined {
-    return pluginOf(fullName) === this.plugin.name ? this.#actions.get(fullName.slice(this.plugin.name.length + 1)) : undefined;
+  /** A plugin may have several versions of an action, so that plans go on under the one that they were made under. */
+  #find(fullName: string, version: number): ActionDefinition | undefined {
+    return pluginOf(fullName) === this.plugin.name
+      ? this.#actions.get(`${fullName.slice(this.plugin.name.length + 1)} ${version}`)
+      : undefined;
   }
+}
+
+function keyOf(action: ActionDefinition): string {
+  return `${action.name} ${action.version ?? 1}`;
 }
 
 function unable(message: string): InvocationOutcome {

@@ -15,7 +15,7 @@ import { StepRun } from './run/step-run.js';
 export interface WorkerPlugin {
   readonly queues: Iterable<string>;
   readonly hasSecrets: boolean;
-  mayWrite(action: string): boolean;
+  mayWrite(action: string, version: number): boolean;
   /** True if a run of it may go on, or be done again, when its owner has given it up. */
   mayRunTwice(action: string): boolean;
 }
@@ -215,7 +215,7 @@ export class StepWorker {
     step.phase = 'running';
     step.action = grant.action;
     const surroundings = { environment: this.environment, store: this.store, outbox: this.#outbox, sender: this.#sender };
-    const run = new StepRun(step, grant, surroundings, this.plugin.mayWrite(grant.action));
+    const run = new StepRun(step, grant, surroundings, this.plugin.mayWrite(grant.action, grant.actionVersion));
     step.deliverTo(run);
     if (this.#isDraining) {
       run.drain();

@@ -1,5 +1,13 @@
 import type { JsonObject } from '@dynflow/kernel';
-import type { FinalizeDeclaration, PlanNode, RescueStrategy, Schedule } from '@dynflow/contracts';
+import type {
+  FinalizeDeclaration,
+  LimitDeclaration,
+  PlanNode,
+  RescueStrategy,
+  RetryPolicy,
+  Schedule,
+  TimeLimits,
+} from '@dynflow/contracts';
 import type { z } from 'zod';
 import type { Derivable, Middleware } from './middleware.js';
 import type { MiddlewareList } from './middleware-rules.js';
@@ -55,6 +63,14 @@ export interface ActionDefinition<Schema extends z.ZodType = z.ZodType, Services
   delay?: DelayMethod<z.output<Schema>>;
   /** How much the phases count in the plan's progress; 1 each unless given. */
   progressWeights?: { run: number; finalize: number };
+  /** At most one plan with this action is under way at a time; another one fails in its planning. */
+  singleton?: boolean;
+  /** Failed runs are repeated by this before anybody is asked; none unless given. Say `idempotent` before you retry unknown outcomes. */
+  retry?: z.input<typeof RetryPolicy>;
+  /** How long a run may wait for an executor, start, take in all and be silent; without limit unless given. */
+  timeLimits?: TimeLimits;
+  /** How many runs at once, or begun within a time, for each value of an input: `[{ name: 'host', by: ['hostname'], concurrency: 1 }]`. */
+  limits?: LimitDeclaration[];
   /** What states of its step are called when people look: `{ suspended: 'waiting for the host' }`. */
   stateNames?: Record<string, string>;
   /** Around its phases, inside of the plugin's own; see `Middleware`. */

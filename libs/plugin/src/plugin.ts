@@ -110,6 +110,10 @@ function declareAction(plugin: string, action: ActionDefinition, middleware: rea
     delay: action.delay !== undefined || isAskedFor('delay', middleware) ? 'asked' : 'plain',
     progressWeights: action.progressWeights,
     stateNames: action.stateNames,
+    singleton: action.singleton,
+    retry: action.retry,
+    timeLimits: action.timeLimits,
+    limits: action.limits,
   });
 }
 
@@ -126,6 +130,10 @@ function declareLocalAction(plugin: string, action: LocalActionDefinition): Acti
     subscribesTo: action.subscribesTo,
     progressWeights: action.progressWeights,
     stateNames: action.stateNames,
+    singleton: action.singleton,
+    retry: action.retry,
+    timeLimits: action.timeLimits,
+    limits: action.limits,
   });
 }
 

@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type JsonObject } from '@dynflow/kernel';
+import { UnavailableError, messageOf, type Clock, type JsonObject } from '@dynflow/kernel';
 import {
   ClaimRequestV1,
   HeartbeatV1,
@@ -24,7 +24,7 @@ import {
   type StoreAnswerV1,
 } from '@dynflow/contracts';
 import { workQueues, type Delivery, type MessageBus } from '@dynflow/bus';
-import type { Engine, SealedGrant, PlanAnswer } from '@dynflow/engine';
+import type { Engine, Refusal, SealedGrant, PlanAnswer } from '@dynflow/engine';
 import type { PluginLog } from '@dynflow/plugin';
 import type { PluginRegistry } from '../registry/plugin-registry.js';
 import type { SecretBox } from '../secrets/secret-box.js';
@@ -130,6 +130,7 @@ export class GatewayBus {
     const answer = await this.#options.bus.request(subjects.plan(pluginOf(declaration.name)), request, { timeoutMs: PLAN_TIMEOUT_MS });
     const { nodes = [], input: changed, error } = PlanAnswerV1.parse(answer);
     if (error !== undefined) {
+      assertVersionServed(error);
       return { error };
     }
     return changed === undefined ? { nodes } : { nodes, input: changed };
@@ -145,7 +146,11 @@ export class GatewayBus {
     const request: PlanRequestV1 = { type: 'plan', version: 1, action, actionVersion, input, delay: schedule };
     const answer = await this.#options.bus.request(subjects.plan(pluginOf(action)), request, { timeoutMs: PLAN_TIMEOUT_MS });
     const { input: changed, error } = PlanAnswerV1.parse(answer);
-    return error === undefined ? { input: changed ?? input } : { error };
+    if (error === undefined) {
+      return { input: changed ?? input };
+    }
+    assertVersionServed(error);
+    return { error };
   }
 
   async #onClaim(message: unknown, plugin: string): Promise<ClaimAnswerV1 | undefined> {
@@ -155,13 +160,19 @@ export class GatewayBus {
     }
     this.#options.dispatcher.claimed(plugin, request.claims);
     const decided = await this.#options.engine.claim(plugin, request);
+    for (const answer of decided) {
+      if (answer.result === 'refused' && answer.stillReady !== undefined) {
+        this.#options.dispatcher.offerAgain(answer.stillReady);
+      }
+    }
     const answers = await Promise.all(decided.map((answer) => this.#withSecrets(answer, request, plugin)));
     return { type: 'claim.answer', version: 1, answers };
   }
 
-  async #withSecrets(answer: SealedGrant | RefusalV1, request: ClaimRequestV1, plugin: string): Promise<GrantV1 | RefusalV1> {
+  async #withSecrets(answer: SealedGrant | Refusal, request: ClaimRequestV1, plugin: string): Promise<GrantV1 | RefusalV1> {
     if (answer.result === 'refused') {
-      return answer;
+      const { claim, result, reason } = answer;
+      return { claim, result, reason };
     }
     const { sealedSecrets, secretKeys: _, ...grant } = answer;
     if (sealedSecrets === null || request.publicKey === undefined) {
@@ -240,6 +251,7 @@ export class GatewayBus {
     }
     const health = manifest.health.state === 'running' ? {} : { reason: manifest.health.reason };
     log.info(`executor ${manifest.executor} of ${plugin} is ${manifest.health.state}`, { slots: manifest.slots, ...health });
+    await engine.servedChanged(plugin);
     dispatcher.slotsChanged(plugin);
     return { type: 'manifest.answer', version: 1, accepted: true };
   }
@@ -331,7 +343,9 @@ export class GatewayBus {
         dispatcher.republish(engine.readyTokens(), { isBusNew: false });
       }
       await this.#giveUpSilentHolders();
-      registry.forgetSilent(2 * lostAfterMs);
+      for (const plugin of registry.forgetSilent(2 * lostAfterMs)) {
+        await engine.servedChanged(plugin);
+      }
     } catch (error) {
       log.warn('a check of the bus failed', { reason: messageOf(error) });
     }
@@ -371,6 +385,13 @@ export class GatewayBus {
     }
     this.#options.log.warn('a message was dropped: it does not fit its schema', { plugin, problem: parsed.error.message.slice(0, 500) });
     return undefined;
+  }
+}
+
+/** While executors are exchanged the question may come to one of another version: that says nothing of the plan. @throws UnavailableError */
+function assertVersionServed(error: StepErrorV1): void {
+  if (error.errorClass === 'VersionMismatchError') {
+    throw new UnavailableError('DYN_VERSION_NOT_SERVED', error.message);
   }
 }
 

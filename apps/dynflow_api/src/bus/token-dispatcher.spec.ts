@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { InProcessBus, workQueues, type MessageBus } from '@dynflow/bus';
 import { ManualClock } from '@dynflow/testing';
-import { TokenDispatcher, type ReadyToken } from './token-dispatcher.js';
+import type { ReadyToken, Standing } from '@dynflow/engine';
+import { TokenDispatcher } from './token-dispatcher.js';
 
 const queue = workQueues.steps('example', 'default');
 
-function token(plan: number): ReadyToken {
+function token(plan: number, standing: Partial<Standing> = {}): ReadyToken {
   return {
     plugin: 'example',
     queue: 'default',
+    priority: 0,
+    parent: `plan-${plan}`,
+    age: plan,
+    ...standing,
     token: { type: 'step.token', version: 1, shard: 0, plan: `plan-${plan}`, step: 2, attempt: 1 },
   };
 }
@@ -98,5 +103,70 @@ describe('TokenDispatcher', () => {
     dispatcher.slotsChanged('example');
 
     expect(await published()).toEqual(['plan-0', 'plan-1']);
+  });
+
+  it('publishes by priority, then parents by turns, then by age, also what comes later', async () => {
+    const { dispatcher, state, published } = await setUp(0);
+    dispatcher.add([
+      token(1, { parent: 'a' }),
+      token(2, { parent: 'a' }),
+      token(3, { parent: 'b' }),
+      token(4, { parent: 'c', priority: -1 }),
+    ]);
+    dispatcher.add([token(5, { parent: 'c', priority: 7 })]);
+    state.slots = 5;
+    dispatcher.slotsChanged('example');
+
+    expect(await published()).toEqual(['plan-5', 'plan-1', 'plan-3', 'plan-2', 'plan-4']);
+  });
+
+  it('drops what is not ready any more when its turn comes', async () => {
+    const { dispatcher, state, published } = await setUp(0);
+    dispatcher.add(tokens(3));
+    dispatcher.republish([token(1)], { isBusNew: false });
+    expect(dispatcher.backlog).toBe(1);
+    state.slots = 5;
+    dispatcher.slotsChanged('example');
+
+    expect(await published()).toEqual(['plan-1']);
+  });
+
+  it('offers a token that came to the wrong executor again soon, less often each time, and not when it is not ready any more', async () => {
+    const { dispatcher, clock, published } = await setUp(5);
+    const miss = (): void => {
+      dispatcher.claimed('example', [claimOf(token(1))]);
+      dispatcher.offerAgain(token(1));
+      dispatcher.republish([token(1)], { isBusNew: false });
+    };
+    dispatcher.add([token(1)]);
+    for (const pauseMs of [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000]) {
+      expect(await published()).toEqual(['plan-1']);
+      miss();
+      clock.advance(pauseMs - 1);
+      expect(await published()).toEqual([]);
+      clock.advance(1);
+    }
+    expect(await published()).toEqual(['plan-1']);
+    miss();
+    dispatcher.republish([], { isBusNew: false });
+    clock.advance(60_000);
+    expect(await published()).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('takes the next ones out of a hundred thousand', async () => {
+    const { dispatcher, state, published } = await setUp(0);
+    const count = 100_000;
+    const all = Array.from({ length: count }, (_, index) => token(index, { parent: `batch-${index % 10}`, priority: index % 3 }));
+    dispatcher.add(all);
+    expect(dispatcher.backlog).toBe(count);
+    state.slots = 5;
+    dispatcher.slotsChanged('example');
+    const first = await published();
+    expect(first).toHaveLength(10);
+    expect(new Set(first.map((plan) => Number(plan.slice(5)) % 10)).size).toBe(10);
+    expect(first.every((plan) => Number(plan.slice(5)) % 3 === 2)).toBe(true);
+    dispatcher.claimed('example', all.map(claimOf));
+    expect(dispatcher.backlog).toBe(count - 20);
   });
 });

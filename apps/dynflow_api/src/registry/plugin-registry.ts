@@ -1,7 +1,8 @@
-import { CONTRACTS, type ActionDeclaration, type HeartbeatV1, type ManifestV1, type PluginDeclaration } from '@dynflow/contracts';
-import type { ActionCatalogue } from '@dynflow/engine';
+import { CONTRACTS, PluginDeclaration, type ActionDeclaration, type HeartbeatV1, type ManifestV1 } from '@dynflow/contracts';
+import type { ActionCatalogue, ExecutorProcess } from '@dynflow/engine';
 import type { Clock } from '@dynflow/kernel';
 import type { FeatureStatus, OperationStatus } from '@dynflow/plugin';
+import { ActionVersions } from './action-versions.js';
 
 /** An executor as it last spoke. */
 interface KnownExecutor {
@@ -49,7 +50,7 @@ export class PluginRegistry implements ActionCatalogue {
   readonly #clock: Clock;
   readonly #tuning: RegistryTuning;
   readonly #plugins = new Map<string, KnownPlugin>();
-  readonly #actions = new Map<string, ActionDeclaration>();
+  readonly #versions = new ActionVersions();
   /** By trigger; made anew when a declaration comes. */
   #subscribers: ReadonlyMap<string, readonly string[]> = new Map();
 
@@ -63,10 +64,19 @@ export class PluginRegistry implements ActionCatalogue {
     this.#put(declaration, true);
   }
 
-  /** A declaration kept from an earlier start: its plugin is away until an executor speaks. */
+  /**
+   * A declaration kept from an earlier start: its plugin is away until an executor speaks. Of several of one plugin the first is its
+   * declaration, the others say what plans of their time were made under. One that this release cannot read is left out.
+   */
   addStored(declaration: PluginDeclaration): void {
-    if (!this.#plugins.has(declaration.plugin)) {
-      this.#put(declaration, false);
+    const parsed = PluginDeclaration.safeParse(declaration);
+    if (!parsed.success) {
+      return;
+    }
+    if (this.#plugins.has(declaration.plugin)) {
+      this.#versions.add(parsed.data.actions);
+    } else {
+      this.#put(parsed.data, false);
     }
   }
 
@@ -89,6 +99,7 @@ export class PluginRegistry implements ActionCatalogue {
       return `the action "${foreign.name}" does not begin with "${plugin}."`;
     }
     const entry = this.#put(declaration, false);
+    this.#versions.serve(plugin, manifest.executor, manifest.startId, manifest.health.state === 'running' ? declaration.actions : []);
     entry.executors.set(manifest.executor, { manifest, lastSeenMs: this.#clock.now(), isDraining: false });
     if (manifest.health.state === 'running') {
       entry.lastAliveMs = this.#clock.now();
@@ -111,15 +122,19 @@ export class PluginRegistry implements ActionCatalogue {
     return true;
   }
 
-  /** Forgets executors that have been silent for so long. */
-  forgetSilent(silentMs: number): void {
+  /** Forgets executors that have been silent for so long. @returns their plugins. */
+  forgetSilent(silentMs: number): Set<string> {
+    const plugins = new Set<string>();
     for (const known of this.#plugins.values()) {
       for (const [id, executor] of known.executors) {
         if (this.#clock.now() - executor.lastSeenMs > silentMs) {
           known.executors.delete(id);
+          this.#versions.forget(known.declaration.plugin, id);
+          plugins.add(known.declaration.plugin);
         }
       }
     }
+    return plugins;
   }
 
   /** When this process of an executor was heard last; undefined if it is not known. */
@@ -140,8 +155,19 @@ export class PluginRegistry implements ActionCatalogue {
   }
 
   declarationOf(action: string, version?: number): ActionDeclaration | undefined {
-    const declaration = this.#actions.get(action);
-    return version === undefined || declaration?.version === version ? declaration : undefined;
+    return version === undefined ? this.#versions.newest(action) : this.#versions.get(action, version);
+  }
+
+  servedVersions(action: string): ReadonlySet<number> | undefined {
+    return this.isLocal(action) ? undefined : this.#versions.served(action);
+  }
+
+  serves(executor: ExecutorProcess, action: string, version: number): boolean | undefined {
+    return this.#versions.serves(executor, action, version);
+  }
+
+  allDeclarations(): Iterable<ActionDeclaration> {
+    return this.#versions.all();
   }
 
   subscribersOf(action: string): readonly string[] {
@@ -154,12 +180,12 @@ export class PluginRegistry implements ActionCatalogue {
 
   /** The full name behind a name of any time. */
   resolveAction(name: string): string | undefined {
-    if (this.#actions.has(name)) {
+    if (this.#versions.newest(name) !== undefined) {
       return name;
     }
     for (const { declaration } of this.#plugins.values()) {
       const { [name]: action } = declaration.aliases;
-      if (action !== undefined && this.#actions.has(action)) {
+      if (action !== undefined && this.#versions.newest(action) !== undefined) {
         return action;
       }
     }
@@ -225,10 +251,8 @@ export class PluginRegistry implements ActionCatalogue {
 
   #put(declaration: PluginDeclaration, isLocal: boolean): KnownPlugin {
     const known = this.#plugins.get(declaration.plugin);
-    for (const action of declaration.actions) {
-      this.#actions.set(action.name, action);
-    }
-    this.#subscribers = subscribersByTrigger(this.#actions.values());
+    this.#versions.add(declaration.actions);
+    this.#subscribers = subscribersByTrigger(this.#versions.newestOfEach());
     if (known !== undefined) {
       known.declaration = declaration;
       return known;
