@@ -5,6 +5,6 @@ export type { PlanQuery as PlanListQuery, PlanSummary } from '@dynflow/contracts
 export type { PlanReader } from './plans/plan-reader.js';
 export { DocumentStore } from './tables/document-store.js';
 export { ManifestStore } from './tables/manifest-store.js';
-export type { PurgeOptions } from './tables/purge.js';
+export type { DeleteOptions, PurgeOptions } from './tables/plan-deletion.js';
 export { ShardStore } from './tables/shard-store.js';
 export type { Shard, ShardLease } from './tables/shard-store.js';

@@ -5,7 +5,8 @@ import { entities } from '../entities/entities.js';
 import { MIGRATIONS_TABLE, migrations } from '../migrations/migrations.js';
 import { DocumentStore } from '../tables/document-store.js';
 import { ManifestStore } from '../tables/manifest-store.js';
-import { purgeFinished } from '../tables/purge.js';
+import type { PlanArchive } from '../tables/plan-archive.js';
+import { PlanDeletion } from '../tables/plan-deletion.js';
 import { ShardStore } from '../tables/shard-store.js';
 import { commitPool } from './commit-pool.js';
 import { postgresFailure } from './postgres-errors.js';
@@ -33,10 +34,12 @@ export interface PostgresConnection {
 }
 
 /** Opens a PostgreSQL database. See `openDatabase`. */
-export async function openPostgres(url: string, log: (message: string) => void): Promise<Database> {
+export async function openPostgres(url: string, log: (message: string) => void, archive: PlanArchive | null): Promise<Database> {
   const connection = await connectPostgres(url, log);
   const { pool, commits } = connection;
   const sql = postgresSql(pool);
+  const reader = new PostgresPlanReader(pool);
+  const deletion = new PlanDeletion(sql, reader, archive);
   const shards = new ShardStore(sql, { isShared: true });
   return {
     name: nameOf(url),
@@ -44,11 +47,12 @@ export async function openPostgres(url: string, log: (message: string) => void):
     isDurable: true,
     isShared: true,
     plans: new PostgresPlanStore(pool, commits, () => shards.held),
-    reader: new PostgresPlanReader(pool),
+    reader,
     documents: new DocumentStore(sql),
     manifests: new ManifestStore(sql),
     shards,
-    purgeFinished: async (options) => purgeFinished(sql, options),
+    purgeFinished: async (options) => deletion.purgeFinished(options),
+    deletePlans: async (filter, options) => deletion.deletePlans(filter, options),
     check: async () => void (await sql`SELECT id FROM dynflow_shards LIMIT 1`),
     close: async () => connection.close(),
   };

@@ -9,7 +9,8 @@ import { databaseUnavailable } from '../errors.js';
 import { MIGRATIONS_TABLE, migrations } from '../migrations/migrations.js';
 import { DocumentStore } from '../tables/document-store.js';
 import { ManifestStore } from '../tables/manifest-store.js';
-import { purgeFinished } from '../tables/purge.js';
+import type { PlanArchive } from '../tables/plan-archive.js';
+import { PlanDeletion } from '../tables/plan-deletion.js';
 import { ShardStore } from '../tables/shard-store.js';
 import { lockForThisProcess } from './process-lock.js';
 import { sqliteFailure } from './sqlite-errors.js';
@@ -33,21 +34,24 @@ export interface SqliteConnection {
 }
 
 /** Opens SQLite: a file, or with null a database in memory. See `openDatabase`. */
-export async function openSqlite(file: string | null, log: (message: string) => void): Promise<Database> {
+export async function openSqlite(file: string | null, log: (message: string) => void, archive: PlanArchive | null): Promise<Database> {
   const connection = await connectSqlite(file, log);
   const { driver } = connection;
   const sql = sqliteSql(driver);
+  const reader = new SqlitePlanReader(driver);
+  const deletion = new PlanDeletion(sql, reader, archive);
   return {
     name: file === null ? 'SQLite in memory' : `SQLite file ${file}`,
     kind: 'sqlite',
     isDurable: file !== null,
     isShared: false,
     plans: new SqlitePlanStore(driver),
-    reader: new SqlitePlanReader(driver),
+    reader,
     documents: new DocumentStore(sql),
     manifests: new ManifestStore(sql),
     shards: new ShardStore(sql, { isShared: false }),
-    purgeFinished: async (options) => purgeFinished(sql, options),
+    purgeFinished: async (options) => deletion.purgeFinished(options),
+    deletePlans: async (filter, options) => deletion.deletePlans(filter, options),
     check: async () => void (await sql`SELECT id FROM dynflow_shards LIMIT 1`),
     close: async () => connection.close(),
   };

@@ -1,7 +1,7 @@
 import type { PlanFilter, PlanQuery } from '@dynflow/contracts';
 import { changes, planRow } from '@dynflow/testing/conformance';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { purgeFinished } from '../tables/purge.js';
+import { PlanDeletion } from '../tables/plan-deletion.js';
 import { connectSqlite, type SqliteConnection } from './open-sqlite.js';
 import { SqlitePlanReader } from './sqlite-plan-reader.js';
 import { SqlitePlanStore } from './sqlite-plan-store.js';
@@ -39,7 +39,9 @@ it('writes, loads and deletes by indexes, however many plans are kept', async ()
   store.commit(changes({ newPlans: [planRow()] }));
   await reader.count('running');
   await reader.plans(['x']);
-  await purgeFinished(sqliteSql(driver), { olderThanMs: 0, limit: 10 });
+  store.commit(changes({ newPlans: [planRow({ state: 'stopped', endedAtMs: 1 })] }));
+  const deletion = new PlanDeletion(sqliteSql(driver), reader, null);
+  expect(await deletion.purgeFinished({ olderThanMs: 2, keep: 5, limit: 10 })).toBe(1);
 
   const isSlow = (text: string, detail: string): boolean => {
     const isWalk = /^SCAN (?!json_each|asked)/.test(detail);
