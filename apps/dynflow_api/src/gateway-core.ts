@@ -174,7 +174,8 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   retention.start();
   closers.add(() => retention.stop());
   for (const executor of config.shape === 'fat' ? await startExecutors(options, bus) : []) {
-    closers.add(() => executor.stop({ limitMs: config.executor.drainLimitMs }));
+    const { drainLimitMs } = config.executor;
+    closers.add(() => executor.stop(drainLimitMs === null ? {} : { limitMs: drainLimitMs }));
   }
 
   return {

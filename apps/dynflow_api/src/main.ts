@@ -69,7 +69,8 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     const { startGateway } = await import('./start-gateway.js');
     const gateway = await startGateway({ config, plugins, log, onDatabaseLost: () => process.exit(1) });
     // The gateway ends its runs itself when their time is over; what is added is for closing.
-    stopOnSignals({ log, limitMs: config.executor.drainLimitMs + CLOSING_MS, stop: () => gateway.stop() });
+    const { drainLimitMs } = config.executor;
+    stopOnSignals({ log, limitMs: drainLimitMs === null ? null : drainLimitMs + CLOSING_MS, stop: () => gateway.stop() });
   } catch (error) {
     process.stderr.write(`${refusal(error)}\n`);
     process.exitCode = 1;

@@ -28,13 +28,23 @@ async function run(options: { printConfig?: boolean; json?: boolean }): Promise<
     const { id, slots, site, drainLimitMs } = config.executor;
     const nats = natsLogin(config.nats);
     const bus = await connectNatsBus({ ...nats, user: plugin.name, name: `${plugin.name} ${id}`, log });
-    const executor = await startExecutor({ plugin, settings: plugins[0]?.settings, bus, executorId: id, slots, site, log, heart: (environment) => new ThreadHeart(environment, nats) });
+    const executor = await startExecutor({
+      plugin,
+      settings: plugins[0]?.settings,
+      bus,
+      executorId: id,
+      slots,
+      site,
+      log,
+      heart: (environment) => new ThreadHeart(environment, nats),
+    });
     stopOnSignals({
       log,
       // The executor ends its runs itself when their time is over; what is added is for closing.
-      limitMs: drainLimitMs + CLOSING_MS,
+      limitMs: drainLimitMs === null ? null : drainLimitMs + CLOSING_MS,
+      hurry: () => void executor.stop({ limitMs: 0 }),
       stop: async () => {
-        await executor.stop({ limitMs: drainLimitMs });
+        await executor.stop(drainLimitMs === null ? {} : { limitMs: drainLimitMs });
         await bus.close();
       },
     });

@@ -18,7 +18,8 @@ export interface ExecutorSettings {
   id: string;
   slots: number;
   site: string;
-  drainLimitMs: number;
+  /** Null: without limit. */
+  drainLimitMs: number | null;
 }
 
 /** How to reach NATS and log in there. */
@@ -84,7 +85,7 @@ export function gatewayConfig(values: SettingValues): GatewayConfig {
     outputLimitBytes: values.outputLimit,
     executorLostAfterMs: values.executorLostAfter,
     nats: values.natsUrl === null ? null : natsConfig(values, values.natsUrl),
-    executor: executorSettings(values),
+    executor: executorSettings(values, GATEWAY_DRAIN_MS),
     foreman: { url: values.foremanUrl, tls: { cert: values.foremanSslCert, key: values.foremanSslKey, ca: values.foremanSslCa } },
     log: { level: values.logLevel, format: values.logFormat },
   };
@@ -95,7 +96,7 @@ export function executorConfig(values: SettingValues, natsUrl: string): Executor
   return {
     program: 'executor',
     nats: natsConfig(values, natsUrl),
-    executor: executorSettings(values),
+    executor: executorSettings(values, null),
     log: { level: values.logLevel, format: values.logFormat },
   };
 }
@@ -108,6 +109,10 @@ function natsConfig(values: SettingValues, url: string): NatsConfig {
   };
 }
 
-function executorSettings(values: SettingValues): ExecutorSettings {
-  return { id: values.executorId, slots: values.slots, site: values.site, drainLimitMs: values.drainLimit };
+/** A service manager kills a gateway that takes its time; an executor is drained beside its successor, for as long as its jobs last. */
+const GATEWAY_DRAIN_MS = 25_000;
+
+function executorSettings(values: SettingValues, drainDefaultMs: number | null): ExecutorSettings {
+  const { executorId: id, slots, site, drainLimit } = values;
+  return { id, slots, site, drainLimitMs: drainLimit === 'forever' ? null : (drainLimit ?? drainDefaultMs) };
 }

@@ -283,7 +283,11 @@ describe('the configuration of an executor', () => {
       plugin: remoteExecution,
     });
 
-    expect(config).toMatchObject({ program: 'executor', nats: { url: 'nats://a:4222,tls://b', nkeyFile: null }, executor: { slots: 3 } });
+    expect(config).toMatchObject({
+      program: 'executor',
+      nats: { url: 'nats://a:4222,tls://b', nkeyFile: null },
+      executor: { slots: 3, drainLimitMs: null },
+    });
     expect(plugins).toEqual([{ plugin: remoteExecution, settings: expect.objectContaining({ ssh_user: 'root' }) }]);
     await expect(loadExecutorConfig({ env: {}, plugin: remoteExecution })).rejects.toMatchObject({
       code: 'DYN_CONFIG_INVALID',

@@ -235,9 +235,10 @@ export const settings = {
   }),
   drainLimit: setting({
     group: 'Plugins and executors',
-    kind: duration(3_600_000, 'a duration of at most 1h such as "25s" (a bare number counts seconds)'),
-    default: '25s',
-    help: 'How long a stopping process lets running work end before it stops that work. Less than what the service manager waits before it kills.',
+    kind: durationOrForever(86_400_000),
+    default: null,
+    defaultNote: '25s in the gateway; forever in an executor of its own',
+    help: 'How long a stopping process lets running work end before it stops that work. Keep it below what the service manager waits before it kills.',
     example: '2m',
     programs: both,
   }),

@@ -50,6 +50,30 @@ describe('stopOnSignals', () => {
     expect(target.exits).toEqual([130]);
   });
 
+  it('hurries at a second signal what can be hurried, and exits at a third; without a limit it waits for ever', async () => {
+    const log = createLog({ level: 'info', format: 'json', sink: { write: (line) => lines.push(line) } });
+    let end: () => void = () => undefined;
+    const hurry = vi.fn<() => void>();
+    const stop = (): Promise<void> =>
+      new Promise((resolve) => {
+        end = resolve;
+      });
+    stopOnSignals({ stop, hurry, limitMs: null, log, process: target });
+
+    target.emit('SIGTERM');
+    await vi.advanceTimersByTimeAsync(7 * 86_400_000);
+    expect(hurry).not.toHaveBeenCalled();
+    target.emit('SIGTERM');
+    expect(hurry).toHaveBeenCalledOnce();
+    expect(target.exits).toEqual([]);
+    end();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(target.exits).toEqual([0]);
+
+    target.emit('SIGTERM');
+    expect(target.exits).toEqual([0, 130]);
+  });
+
   it('exits with 1 when stopping takes too long or fails', async () => {
     stoppingWith(() => new Promise(() => undefined));
     target.emit('SIGINT');
