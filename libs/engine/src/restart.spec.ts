@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { UnavailableError, type JsonObject } from '@dynflow/kernel';
-import type { StepTokenV1, SubPlanRequest } from '@dynflow/contracts';
+import type { Schedule, StepTokenV1, SubPlanRequest } from '@dynflow/contracts';
 import { EngineIsGoneError, EngineWorld, done, suspended } from '@dynflow/testing/engine';
+import { PlanNotScheduledError } from './schedules.js';
 
 /**
  * Executors that live on while the engine is restarted, as theirs is another process: they ask again with the same claim id, do what
@@ -24,16 +25,15 @@ class Ledger {
         this.#asked.push({ plugin, token, claim: world.executor(plugin).nextClaimId() });
       }
     }
-    for (const asked of this.#asked.splice(0)) {
-      try {
-        await world.ask(async () => world.executor(asked.plugin).claim(asked.token, asked.claim));
-      } catch (error) {
-        this.#asked.push(asked);
-        throw error;
-      }
+    for (let asked = this.#asked[0]; asked !== undefined; asked = this.#asked[0]) {
+      const { plugin, token, claim } = asked;
+      this.assertAlive();
+      await world.ask(async () => world.executor(plugin).claim(token, claim));
+      this.#asked.shift();
     }
     for (const held of world.held) {
       if (!this.#done.has(held.claim)) {
+        this.assertAlive();
         this.#done.add(held.claim);
         const effect = `${held.grant.action} ${String(held.grant.input['n'] ?? '')} ${held.grant.phase}${held.attempt > 1 ? ` ${held.attempt}` : ''}`;
         this.effects.set(effect, (this.effects.get(effect) ?? 0) + 1);
@@ -43,8 +43,16 @@ class Ledger {
     }
     for (const executor of world.executors) {
       for (const report of executor.unconfirmed.values()) {
+        this.assertAlive();
         await world.ask(async () => executor.send(report));
       }
+    }
+  }
+
+  /** @throws EngineIsGoneError if it died with what followed from the last answer. */
+  assertAlive(): void {
+    if (this.world.isCrashed) {
+      throw new EngineIsGoneError();
     }
   }
 
@@ -56,6 +64,50 @@ class Ledger {
 
 /** What happens to one commit: the process dies after it, it fails, or it is written and only its answer is lost. */
 type Disturbance = { commit: number; what: 'crash' | 'failure' | 'lost answer'; isAsync: boolean } | null;
+
+/** Lets one commit of this world be disturbed. */
+function arrange(world: EngineWorld, disturbance: Disturbance): void {
+  world.store.isAsync = disturbance?.isAsync ?? false;
+  const disturb = (number: number): void => {
+    if (disturbance?.what === 'crash' && number === disturbance.commit) {
+      world.crash();
+    } else if (disturbance !== null && disturbance.what !== 'crash' && number === disturbance.commit - 1) {
+      world.store.failNextCommit(new UnavailableError('DYN_TEST', 'disturbed'), { isWritten: disturbance.what === 'lost answer' });
+    }
+  };
+  disturb(0);
+  world.store.onCommit = disturb;
+}
+
+/** Asks for all of this, each again until it was answered, and works until nothing is left to be done. */
+async function drive(world: EngineWorld, ledger: Ledger, questions: readonly (() => Promise<unknown>)[]): Promise<void> {
+  let asked = 0;
+  for (let round = 0; round < 100; round += 1) {
+    try {
+      for (; asked < questions.length; asked += 1) {
+        ledger.assertAlive();
+        await questions[asked]?.();
+      }
+      await ledger.work();
+      if (ledger.isIdle && world.clock.pending > 0) {
+        await world.advance(1_000);
+      }
+      if (world.isCrashed) {
+        await world.restart();
+      } else if (ledger.isIdle && world.clock.pending === 0) {
+        break;
+      }
+    } catch (error) {
+      if (error instanceof EngineIsGoneError) {
+        await world.restart();
+      } else if (error instanceof UnavailableError) {
+        await world.advance(1_000);
+      } else {
+        throw error;
+      }
+    }
+  }
+}
 
 /** Two sub-plans under a limit of one, each with run steps, a suspension, a failed attempt and a finalize; then a callback. */
 async function scenario(disturbance: Disturbance): Promise<{ world: EngineWorld; ledger: Ledger; commits: number }> {
@@ -86,45 +138,11 @@ async function scenario(disturbance: Disturbance): Promise<{ world: EngineWorld;
     return event.kind === 'subPlans' && event.counts.pending === 0 ? done({ ...event.counts }) : suspended();
   });
 
-  world.store.isAsync = disturbance?.isAsync ?? false;
-  const disturb = (number: number): void => {
-    if (disturbance?.what === 'crash' && number === disturbance.commit) {
-      world.crash();
-    } else if (disturbance !== null && disturbance.what !== 'crash' && number === disturbance.commit - 1) {
-      world.store.failNextCommit(new UnavailableError('DYN_TEST', 'disturbed'), { isWritten: disturbance.what === 'lost answer' });
-    }
-  };
-  disturb(0);
-  world.store.onCommit = disturb;
+  arrange(world, disturbance);
   const children: JsonObject[] = [1, 2].map((n) => ({ id: `child-${n}`, action: 'demo.Child', input: { n } }));
   const trigger = async (): Promise<unknown> =>
     world.ask((engine) => engine.trigger({ id: 'root', action: 'gw.Batch', input: { children } }));
-  let isTriggered = false;
-  for (let round = 0; round < 100; round += 1) {
-    try {
-      if (!isTriggered) {
-        await trigger();
-        isTriggered = true;
-      }
-      await ledger.work();
-      if (ledger.isIdle && world.clock.pending > 0) {
-        await world.advance(1_000);
-      }
-      if (world.isCrashed) {
-        await world.restart();
-      } else if (ledger.isIdle && world.clock.pending === 0) {
-        break;
-      }
-    } catch (error) {
-      if (error instanceof EngineIsGoneError) {
-        await world.restart();
-      } else if (error instanceof UnavailableError) {
-        await world.advance(1_000);
-      } else {
-        throw error;
-      }
-    }
-  }
+  await drive(world, ledger, [trigger]);
   return { world, ledger, commits: world.store.commits.length };
 }
 
@@ -141,15 +159,69 @@ function verdicts({ world, ledger }: { world: EngineWorld; ledger: Ledger }): Js
   };
 }
 
+/** What is scheduled, chained, frozen, cancelled, halted, launched with a key or held by one plan at a time. */
+async function controlled(disturbance: Disturbance): Promise<{ world: EngineWorld; ledger: Ledger; commits: number }> {
+  const world = new EngineWorld();
+  const ledger = new Ledger(world);
+  const startMs = world.clock.now();
+  world.actions.executor('demo.Work');
+  world.actions.executor('demo.Single', { singleton: true });
+  world.actions.asked('demo.Asked', ({ n }) => [{ kind: 'action', action: 'demo.Work', input: { n: n ?? 0 } }]);
+  arrange(world, disturbance);
+  const trigger = (id: string, action: string, schedule?: Partial<Schedule>) => async () =>
+    world.trigger(action, { n: id }, { id, ...(schedule === undefined ? {} : { schedule }) });
+  await drive(world, ledger, [
+    trigger('first', 'demo.Work'),
+    trigger('chained', 'demo.Asked', { after: ['first'] }),
+    trigger('delayed', 'demo.Asked', { startAtMs: startMs + 1_000 }),
+    trigger('late', 'demo.Work', { isFrozen: true, startBeforeMs: startMs + 3_000 }),
+    trigger('thawed', 'demo.Work', { isFrozen: true, startAtMs: startMs + 2_000 }),
+    trigger('cancelled', 'demo.Work', { startAtMs: startMs + 3_600_000 }),
+    trigger('halted', 'demo.Work'),
+    trigger('after halted', 'demo.Work', { after: ['halted', 'first'] }),
+    trigger('single', 'demo.Single'),
+    trigger('next single', 'demo.Single', { after: ['single'] }),
+    async () => world.ask((engine) => engine.trigger({ action: 'demo.Work', input: { n: 'keyed' }, label: 'keyed', idempotencyKey: 'k' })),
+    async () => world.ask((engine) => engine.cancel('cancelled')),
+    async () => world.ask((engine) => engine.halt('halted')),
+    async () =>
+      world.ask((engine) =>
+        engine.setFrozen('thawed', false).catch((error: unknown) => {
+          // It was done, and only the answer was lost.
+          if (!(error instanceof PlanNotScheduledError)) {
+            throw error;
+          }
+        }),
+      ),
+  ]);
+  return { world, ledger, commits: world.store.commits.length };
+}
+
+function controlledVerdicts({ world, ledger }: { world: EngineWorld; ledger: Ledger }): JsonObject {
+  const plans = world.plans.map(({ row, verdict, history }) => {
+    // That another process went on with it is said too, and is not what matters here.
+    const said = new Set(history.filter((name) => name !== 'terminate execution'));
+    return [row.id.startsWith('0') ? row.label : row.id, [verdict, ...said]] as const;
+  });
+  return {
+    plans: Object.fromEntries(plans),
+    effects: Object.fromEntries([...ledger.effects].toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    active: world.engine.activePlans,
+    doubled: world.store.doubledRows,
+  };
+}
+
+const DISTURBANCES = [
+  ['AR26 a restart after', 'crash', false],
+  ['a restart after', 'crash', true],
+  ['a failure of', 'failure', false],
+  ['a failure of', 'failure', true],
+  ['the lost answer of', 'lost answer', false],
+  ['the lost answer of', 'lost answer', true],
+] as const;
+
 describe('a disturbance', () => {
-  it.each([
-    ['AR26 a restart after', 'crash', false],
-    ['a restart after', 'crash', true],
-    ['a failure of', 'failure', false],
-    ['a failure of', 'failure', true],
-    ['the lost answer of', 'lost answer', false],
-    ['the lost answer of', 'lost answer', true],
-  ] as const)(
+  it.each(DISTURBANCES)(
     '%s any commit (%s, store asynchronous: %s) leaves every plan coming to rest, each effect happening once',
     async (_, what, isAsync) => {
       const undisturbed = await scenario(null);
@@ -166,6 +238,39 @@ describe('a disturbance', () => {
       for (let commit = 1; commit <= undisturbed.commits; commit += 1) {
         const disturbed = await scenario({ commit, what, isAsync });
         expect({ commit, ...verdicts(disturbed) }).toEqual({ commit, ...expected });
+        expect({ commit, restarts: disturbed.world.generation }).toEqual({ commit, restarts: what === 'crash' ? 1 : 0 });
+      }
+    },
+  );
+
+  it.each(DISTURBANCES)(
+    '%s any commit (%s, store asynchronous: %s) changes nothing of what schedules, chains and halts lead to',
+    async (_, what, isAsync) => {
+      const undisturbed = await controlled(null);
+      const expected = controlledVerdicts(undisturbed);
+      const ran = ['delay', 'start execution', 'finish execution'];
+      expect(expected).toMatchObject({
+        plans: {
+          first: ['stopped/success', 'start execution', 'finish execution'],
+          chained: ['stopped/success', ...ran],
+          delayed: ['stopped/success', ...ran],
+          late: ['stopped/error', 'delay', 'timeout'],
+          thawed: ['stopped/success', ...ran],
+          cancelled: ['stopped/cancelled', 'delay', 'Delayed task cancelled'],
+          halted: ['stopped/halted', 'start execution', 'halt execution'],
+          'after halted': ['stopped/error', 'delay', 'failed-dependency'],
+          single: ['stopped/success', 'start execution', 'finish execution'],
+          'next single': ['stopped/success', ...ran],
+          keyed: ['stopped/success', 'start execution', 'finish execution'],
+        },
+        active: 0,
+        doubled: [],
+      });
+      expect(Object.values(expected['effects'] as JsonObject)).toEqual(Array.from({ length: 7 }, () => 1));
+      expect(undisturbed.commits).toBeGreaterThan(20);
+      for (let commit = 1; commit <= undisturbed.commits; commit += 1) {
+        const disturbed = await controlled({ commit, what, isAsync });
+        expect({ commit, ...controlledVerdicts(disturbed) }).toEqual({ commit, ...expected });
         expect({ commit, restarts: disturbed.world.generation }).toEqual({ commit, restarts: what === 'crash' ? 1 : 0 });
       }
     },
