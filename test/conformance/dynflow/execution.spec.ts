@@ -1,6 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Changes } from '@dynflow/engine';
+import { openDatabase } from '@dynflow/persistence';
+import { definePlugin, definePollingAction } from '@dynflow/plugin';
 import { EngineWorld, done, suspended, type PlanRecord } from '@dynflow/testing/engine';
+import { PluginWorld } from '@dynflow/testing/plugin';
+import { z } from 'zod';
 import { breakable, child, concurrence, outputOf, present, sequence, threeSteps } from './stories.js';
 
 /** Asks something that is to be refused. @returns the error. */
@@ -418,5 +422,83 @@ describe('steps that wait for an executor', () => {
     expect(order).toEqual(['one/3', 'one/5', 'one/7', 'two/2']);
     expect((await world.claim()).plan).toBe(one);
     expect(world.tokens.at(-1)?.token.plan).toBe(two);
+  });
+});
+
+describe('progress', () => {
+  /** As readers see it. */
+  async function progressOf(world: EngineWorld, plan: string): Promise<number> {
+    const { row, actions, steps } = world.plan(plan);
+    const database = await openDatabase({ url: 'sqlite::memory:' });
+    await database.plans.commit({
+      newPlans: [row],
+      newActions: [...actions],
+      newSteps: [...steps],
+      plans: [],
+      actions: [],
+      steps: [],
+      chunks: [],
+    });
+    const [view] = await database.reader.plans([plan]);
+    await database.close();
+    return present(view).progress;
+  }
+
+  it('EX22: of a plan with one action is that of the action', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.A');
+    const plan = await world.trigger('demo.A');
+    await world.report(await world.claim(), { kind: 'checkpoint', progress: 0.2 });
+    expect(await progressOf(world, plan)).toBeCloseTo(0.2);
+  });
+
+  it('EX23: counts each phase by its weight', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.Heavy', { finalize: { kind: 'run' }, progressWeights: { run: 4, finalize: 2 } });
+    world.actions.executor('demo.Light', { progressWeights: { run: 4, finalize: 1 } });
+    world.actions.composite('demo.Root', [concurrence(child('demo.Heavy'), child('demo.Light'))]);
+    const plan = await world.trigger('demo.Root');
+    const heavy = await world.claim();
+    const light = await world.claim();
+    await world.report(heavy, { kind: 'checkpoint', progress: 0.05 });
+    await world.finish(light);
+    expect(await progressOf(world, plan)).toBeCloseTo((4 * 0.05 + 2 * 0 + 4 * 1) / 10);
+  });
+});
+
+describe('a polling action', () => {
+  async function polling(failsAt: number): Promise<PluginWorld> {
+    let polls = 0;
+    const Task = definePollingAction({
+      name: 'Task',
+      input: z.object({}),
+      intervalsMs: [1_000],
+      maxFailures: 1,
+      invoke: () => Promise.resolve({ done: 0 }),
+      poll: () => {
+        polls += 1;
+        return polls === failsAt ? Promise.reject(new Error('nobody answers')) : Promise.resolve({ done: polls });
+      },
+      isDone: (task) => (task as { done: number }).done >= 3,
+    });
+    return PluginWorld.start(
+      definePlugin({ name: 'demo', version: '1', settings: { section: 'demo', schema: z.object({}) }, actions: [Task] }),
+    );
+  }
+
+  it('EX16: polls until its task is done, and ends in success', async () => {
+    const world = await polling(0);
+    const plan = await world.run('demo.Task');
+    expect(plan.verdict).toBe('stopped/success');
+    expect(plan.output()['task']).toEqual({ done: 3 });
+  });
+
+  it('EX24: pauses its plan when a poll fails for good, and goes on to success when it is resumed', async () => {
+    const world = await polling(2);
+    const paused = await world.run('demo.Task');
+    expect(paused.verdict).toBe('paused/error');
+    const plan = await world.resume(paused.row.id);
+    expect(plan.verdict).toBe('stopped/success');
+    expect(plan.step(2).state).toBe('success');
   });
 });

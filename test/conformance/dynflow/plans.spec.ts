@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { PlanView } from '@dynflow/contracts';
+import type { JsonObject } from '@dynflow/kernel';
+import type { PlanNode, PlanView } from '@dynflow/contracts';
 import type { StoredPlan } from '@dynflow/engine';
 import { openDatabase, type Database } from '@dynflow/persistence';
 import { EngineWorld } from '@dynflow/testing/engine';
@@ -330,5 +331,66 @@ describe('cancel', () => {
       { kind: 'cancel', force: true },
     ]);
     expect(world.plan(plan).verdict).toBe('stopped/success');
+  });
+});
+
+describe('subscribers', () => {
+  const self = (input?: JsonObject): PlanNode => (input === undefined ? { kind: 'self' } : { kind: 'self', input });
+
+  it('EP23: one that uses the output of its trigger follows it', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.Trigger');
+    world.actions.executor('demo.Audit', {
+      subscribesTo: ['demo.Trigger'],
+      plan: { kind: 'data', nodes: [self({ seen: { $output: 'trigger', path: ['answer'] } })] },
+    });
+    expect(world.plan(await world.trigger('demo.Trigger')).runFlow).toEqual(['S', 2, 4]);
+  });
+
+  it('EP28: those of a trigger without a run are parallel', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.Trigger', { run: false });
+    world.actions.executor('demo.One', { subscribesTo: ['demo.Trigger'] });
+    world.actions.executor('demo.Two', { subscribesTo: ['demo.Trigger'] });
+    const plan = world.plan(await world.trigger('demo.Trigger'));
+    expect(plan.actions.map(({ name, runStep }) => [name, runStep])).toEqual([
+      ['demo.Trigger', null],
+      ['demo.One', 3],
+      ['demo.Two', 5],
+    ]);
+    expect(plan.runFlow).toEqual(['C', 3, 5]);
+  });
+
+  it('EP29: one may have several triggers', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.First');
+    world.actions.executor('demo.Second');
+    world.actions.executor('demo.Audit', { subscribesTo: ['demo.First', 'demo.Second'] });
+    for (const trigger of ['demo.First', 'demo.Second']) {
+      expect(world.plan(await world.trigger(trigger)).actions.map(({ name }) => name)).toEqual([trigger, 'demo.Audit']);
+    }
+  });
+});
+
+describe('a singleton', () => {
+  function singleton(): EngineWorld {
+    const world = new EngineWorld();
+    world.actions.executor('demo.Single', { singleton: true });
+    return world;
+  }
+
+  it('EP36: is free again when its plan has stopped', async () => {
+    const world = singleton();
+    await world.trigger('demo.Single');
+    await world.finish(await world.claim());
+    expect(world.plan(await world.trigger('demo.Single')).state).toBe('running');
+  });
+
+  it('EP37: is free again when its plan has paused', async () => {
+    const world = singleton();
+    const first = await world.trigger('demo.Single');
+    await world.fail(await world.claim());
+    expect(world.plan(first).verdict).toBe('paused/error');
+    expect(world.plan(await world.trigger('demo.Single')).state).toBe('running');
   });
 });

@@ -380,3 +380,48 @@ describe('an executor that came back without what it held', () => {
     expect(world.engine.claimHolders()).toEqual([{ plugin: 'demo', executor: 'e1', startId: 'start-2' }]);
   });
 });
+
+describe('a singleton after a restart', () => {
+  async function restarted(change: (world: EngineWorld) => Promise<void>): Promise<string> {
+    const world = new EngineWorld();
+    world.actions.executor('demo.Single', { singleton: true });
+    await world.trigger('demo.Single', {}, { id: 'first' });
+    await change(world);
+    await world.restart();
+    return world.plan(await world.trigger('demo.Single')).verdict;
+  }
+
+  it('AR44: is still held by a plan that runs', async () => {
+    expect(await restarted(() => Promise.resolve())).toBe('stopped/error');
+  });
+
+  it('AR45: is free when its plan is not there any more', async () => {
+    const verdict = await restarted((world) => {
+      world.store.loadUnfinished = () => [];
+      return Promise.resolve();
+    });
+    expect(verdict).toBe('running/pending');
+  });
+
+  it('AR46: is free when its plan has stopped', async () => {
+    const verdict = await restarted(async (world) => {
+      await world.finish(await world.claim());
+    });
+    expect(verdict).toBe('running/pending');
+  });
+});
+
+describe('a singleton whose plan has gone from memory', () => {
+  it('AR16: is free', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('demo.Single', { singleton: true });
+    await world.trigger('demo.Single');
+    const held = await world.claim();
+    const { load } = world.store;
+    world.store.load = () => null;
+    world.store.failNextCommit(new Error('no row to change'));
+    await world.finish(held).catch(() => undefined);
+    world.store.load = load;
+    expect(world.plan(await world.trigger('demo.Single')).state).toBe('running');
+  });
+});
