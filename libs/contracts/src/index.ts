@@ -66,6 +66,8 @@ export type {
 export { messageSchemas } from './message-schemas.js';
 export type { MessageType } from './message-schemas.js';
 export type { PhasedPlan, PlanEvent, PlanEventKind } from './plan-event.js';
+export { GatewayAnswerV1, GatewayRequestV1, PlanOperation } from './messages/gateway.js';
 export { SUBJECT_PREFIX, pluginOfSubject, subjects } from './subjects.js';
 export type { OneOrMany, PlanCount, PlanFilter, PlanOrder, PlanQuery, PlanSummary } from './plan-search.js';
+export { isPlanCancellable } from './plan-view.js';
 export type { ActionView, PlanResult, PlanState, PlanView, StepView } from './plan-view.js';

@@ -16,6 +16,8 @@ export const subjects = {
   plan: (plugin: string) => at('plan', plugin),
   http: (plugin: string, site: string) => at('http', plugin, site),
   store: (plugin: string) => at('store', plugin),
+  /** From one gateway to the one that has the shard. */
+  gateway: (shard: number | '*') => at('gateway', shard),
   executor: (plugin: string, id: string) => at('executor', plugin, id),
   heartbeat: (plugin: string, id: string) => at('heartbeat', plugin, id),
 } as const;

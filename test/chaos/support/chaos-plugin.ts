@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+// Jobs take their time; nothing here waits for anything to happen.
+// oxlint-disable-next-line no-restricted-imports
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '@dynflow/kernel';
 import { defineAction, definePlugin, failUnless, release, type ActionDefinition, type RunContext } from '@dynflow/plugin';

@@ -94,6 +94,16 @@ export class NatsBus implements MessageBus {
     await this.#admin.ensure(queue);
   }
 
+  /** What is kept beside the messages of a stream; empty if there is no such stream. @throws BusUnavailableError */
+  async metadataOf(stream: string): Promise<Record<string, string>> {
+    return this.#admin.metadataOf(stream);
+  }
+
+  /** Adds to that, in place of earlier entries of these names. @throws BusUnavailableError */
+  async setMetadata(stream: string, entries: Record<string, string>): Promise<void> {
+    await this.#admin.setMetadata(stream, entries);
+  }
+
   async enqueue(subject: string, message: unknown): Promise<void> {
     const payload = encodeMessage(message);
     let answer: unknown;

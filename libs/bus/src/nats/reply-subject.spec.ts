@@ -12,6 +12,7 @@ describe('mayAnswer', () => {
     [subjects.plan('ssh'), '_I.gateway.abc'],
     [subjects.http('ssh', 'default'), '_I.gateway.abc'],
     [subjects.executor('ssh', 'one'), '_I.gateway.abc'],
+    [subjects.gateway(3), '_I.gateway.abc'],
   ])('lets %s be answered to its asker, %s', (subject, reply) => {
     expect(mayAnswer(subject, reply)).toBe(true);
   });
@@ -26,6 +27,7 @@ describe('mayAnswer', () => {
     ['the prefix itself', subjects.claim(3, 'ssh'), '_I.ssh.'],
     ['the prefix without a dot', subjects.claim(3, 'ssh'), '_I.ssh'],
     ['a wildcard', subjects.claim(3, 'ssh'), '_I.ssh.>'],
+    ['a plugin, for a question between gateways', subjects.gateway(3), '_I.ssh.abc'],
     ['anyone, on a work queue', subjects.step('ssh', 'default'), '_I.ssh.abc'],
     ['anyone, on an inbox', subjects.inbox(1, 'ssh'), '_I.ssh.abc'],
     ['anyone, on a foreign subject', 'claim.1.ssh', '_I.ssh.abc'],

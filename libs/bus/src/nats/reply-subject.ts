@@ -18,6 +18,7 @@ const askers: Readonly<Record<string, 'plugin' | 'gateway'>> = {
   plan: 'gateway',
   http: 'gateway',
   executor: 'gateway',
+  gateway: 'gateway',
 };
 
 /**

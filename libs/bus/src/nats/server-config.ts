@@ -24,6 +24,7 @@ const GATEWAY = {
     'dynflow.v1.executor.*.*',
     'dynflow.v1.plan.*',
     'dynflow.v1.http.*.*',
+    'dynflow.v1.gateway.*',
     '_I.>',
     '$JS.API.INFO',
     '$JS.API.STREAM.CREATE.*',
@@ -44,6 +45,7 @@ const GATEWAY = {
     'dynflow.v1.heartbeat.*.*',
     'dynflow.v1.store.*',
     'dynflow.v1.session.*.*',
+    'dynflow.v1.gateway.*',
   ],
 } as const;
 

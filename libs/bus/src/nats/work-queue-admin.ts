@@ -20,6 +20,7 @@ export interface WorkQueueOptions {
   readonly ackWaitMs: number;
 }
 
+const STREAM_NOT_FOUND = 10059;
 const STREAM_HAS_OTHER_CONFIG = 10058;
 const CONSUMER_HAS_OTHER_CONFIG = 10148;
 
@@ -53,6 +54,37 @@ export class WorkQueueAdmin {
       throw error instanceof BusUnavailableError
         ? error
         : new BusUnavailableError(`the work queue ${queue.filter} could not be made: ${messageOf(error)}`, error);
+    }
+  }
+
+  /** What is kept beside a stream's messages; empty if there is no such stream. @throws BusUnavailableError */
+  async metadataOf(stream: string): Promise<Record<string, string>> {
+    return this.#managed(`the metadata of ${stream} could not be read`, async (manager) => {
+      try {
+        return (await manager.streams.info(stream)).config.metadata ?? {};
+      } catch (error) {
+        if (apiCodeOf(error) === STREAM_NOT_FOUND) {
+          return {};
+        }
+        throw error;
+      }
+    });
+  }
+
+  /** Adds to what is kept beside a stream's messages, in place of earlier entries of these names. @throws BusUnavailableError */
+  async setMetadata(stream: string, entries: Record<string, string>): Promise<void> {
+    await this.#managed(`the metadata of ${stream} could not be written`, async (manager) => {
+      const { config } = await manager.streams.info(stream);
+      await manager.streams.update(stream, { ...config, metadata: { ...config.metadata, ...entries } });
+    });
+  }
+
+  async #managed<T>(fault: string, work: (manager: JetStreamManager) => Promise<T>): Promise<T> {
+    this.#link.assertConnected();
+    try {
+      return await work((this.#manager ??= await jetstreamManager(this.#link.connection, { checkAPI: false })));
+    } catch (error) {
+      throw error instanceof BusUnavailableError ? error : new BusUnavailableError(`${fault}: ${messageOf(error)}`, error);
     }
   }
 
