@@ -5,6 +5,8 @@ import type { LocalResult, OutcomeV1, PlanNode, ReportV1, SubPlanRequest } from 
 import { EngineWorld, done, failed, suspended, type HeldStep } from '@dynflow/testing/engine';
 import { PlanNotPausedError } from './plan-loader.js';
 import type { StepRow } from './rows.js';
+import { PlanNotScheduledError } from './schedules.js';
+import { SingletonActiveError } from './singletons.js';
 import { PLAN_TRANSITIONS, STEP_TRANSITIONS } from './states.js';
 
 /** How long each property may look for a counterexample. */
@@ -22,6 +24,8 @@ const leaves = [
   'p.Judged',
   'p.Skip',
   'p.Fail',
+  'p.Single',
+  'p.Asked',
   'gw.Wait',
   'gw.Now',
 ];
@@ -71,6 +75,8 @@ function declareLeaves(world: EngineWorld): void {
   });
   world.actions.executor('p.Skip', { rescueStrategy: 'Skip' });
   world.actions.executor('p.Fail', { rescueStrategy: 'Fail' });
+  world.actions.executor('p.Single', { singleton: true });
+  world.actions.asked('p.Asked', () => [{ kind: 'action', action: 'p.Cancellable', input: {} }]);
   world.actions.local('gw.Now', () => done({ x: 1 }));
   world.actions.local(
     'gw.Wait',
@@ -115,6 +121,8 @@ function reachable(table: Readonly<Record<string, readonly string[]>>, from: str
   return found;
 }
 
+const UNDER_WAY = new Set(['planning', 'planned', 'running']);
+
 /** The order of precedence of results, written out a second time. */
 function expectedResult(states: readonly string[]): string {
   if (states.includes('cancelled')) return 'cancelled';
@@ -150,8 +158,13 @@ class Watch {
         this.#steps.set(key, step);
       }
     }
-    for (const { row, states } of this.world.plans) {
-      if (row.result !== expectedResult(states)) {
+    const { plans } = this.world;
+    const single = plans.filter(({ state, actions }) => UNDER_WAY.has(state) && actions.some(({ name }) => name === 'p.Single'));
+    if (single.length > 1) {
+      this.broken.push(`${single.map(({ row }) => row.id).join(' and ')} have the same singleton`);
+    }
+    for (const { row, states } of plans) {
+      if (row.result !== (row.isHalted ? 'halted' : expectedResult(states))) {
         this.broken.push(`plan ${row.id} is ${row.result} with steps ${states.join(' ')}`);
       }
     }
@@ -169,7 +182,22 @@ class Watch {
 
 interface Move {
   readonly what:
-    'claim' | 'report' | 'event' | 'cancel' | 'resume' | 'skip' | 'restart' | 'time' | 'failure' | 'lost' | 'again' | 'output' | 'remind';
+    | (
+        | 'claim'
+        | 'report'
+        | 'event'
+        | 'cancel'
+        | 'resume'
+        | 'skip'
+        | 'restart'
+        | 'time'
+        | 'failure'
+        | 'lost'
+        | 'again'
+        | 'output'
+        | 'remind'
+      )
+    | ('halt' | 'launch' | 'freeze' | 'planners');
   readonly which: number;
   readonly how: number;
 }
@@ -177,7 +205,7 @@ interface Move {
 const move: fc.Arbitrary<Move> = fc.record({
   what: fc.constantFrom<Move['what']>(
     ...(['claim', 'claim', 'claim', 'report', 'report', 'report', 'event', 'cancel', 'resume', 'skip', 'restart'] as const),
-    ...(['time', 'failure', 'lost', 'again', 'output', 'remind'] as const),
+    ...(['time', 'failure', 'lost', 'again', 'output', 'remind', 'halt', 'launch', 'launch', 'freeze', 'planners'] as const),
   ),
   which: fc.nat(20),
   how: fc.nat(20),
@@ -193,6 +221,8 @@ const outcomes: OutcomeV1[] = [
   { kind: 'released', checkpoint: { r: 1 } },
   { kind: 'checkpoint', output: { z: 1 } },
 ];
+
+const REFUSALS = [UnavailableError, PlanNotPausedError, NotFoundError, SingletonActiveError, PlanNotScheduledError];
 
 class History {
   readonly world = new EngineWorld();
@@ -212,7 +242,7 @@ class History {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof UnavailableError || error instanceof PlanNotPausedError || error instanceof NotFoundError) {
+      if (REFUSALS.some((refusal) => error instanceof refusal)) {
         return undefined;
       }
       throw error;
@@ -306,6 +336,44 @@ class History {
         }
         break;
       }
+      case 'halt': {
+        const plan = pick(world.plans);
+        if (plan !== undefined && how % 4 === 0) {
+          await this.try(async () => world.ask((engine) => engine.halt(plan.row.id, { family: which % 2 === 0 })));
+        }
+        break;
+      }
+      case 'launch': {
+        const after = pick(world.plans);
+        const now = world.clock.now();
+        await this.try(async () =>
+          world.trigger(
+            leaves[how % leaves.length]!,
+            {},
+            {
+              ...(how % 5 === 0 ? { idempotencyKey: `key of ${leaves[how % leaves.length]}` } : {}),
+              schedule: {
+                startAtMs: which % 3 === 0 ? now + 100 * how : null,
+                startBeforeMs: which % 4 === 0 ? now + 10_000 : null,
+                isFrozen: which % 5 === 0,
+                after: after === undefined || how % 3 === 0 ? [] : [after.row.id],
+              },
+            },
+          ),
+        );
+        break;
+      }
+      case 'freeze': {
+        const plan = pick(world.plans.filter(({ state }) => state === 'scheduled'));
+        if (plan !== undefined) {
+          const startAtMs = how % 4 === 0 ? world.clock.now() + 50 * how : undefined;
+          await this.try(async () => world.ask((engine) => engine.setFrozen(plan.row.id, how % 2 === 0, startAtMs)));
+        }
+        break;
+      }
+      case 'planners':
+        world.arePlannersAway = how % 2 === 0;
+        break;
       case 'remind':
         await this.try(async () => world.ask((engine) => engine.remind(world.held)));
         break;
@@ -342,6 +410,7 @@ class History {
   async answerAll(): Promise<boolean> {
     const { world } = this;
     world.store.clearFailures();
+    world.arePlannersAway = false;
     for (let round = 0; round < 200; round += 1) {
       // Time for what is being read again.
       await world.advance(2_000);
@@ -363,6 +432,17 @@ class History {
       }
       for (const held of world.held) {
         await this.#report(held, { kind: 'done', output: { x: 1 } });
+      }
+      for (const { row } of world.plans.filter(({ state }) => state === 'scheduled')) {
+        if (row.schedule?.isFrozen === true) {
+          await this.try(async () => world.ask((engine) => engine.setFrozen(row.id, false)));
+        }
+        // Nobody resumes a paused plan any more: who waits for it would wait for ever.
+        for (const after of row.schedule?.after ?? []) {
+          if (world.plan(after).state === 'paused') {
+            await this.try(async () => world.ask((engine) => engine.cancel(after)));
+          }
+        }
       }
       for (const plan of world.plans.filter(({ state }) => state === 'running')) {
         for (const step of plan.steps.filter(({ state }) => state === 'suspended')) {

@@ -201,7 +201,7 @@ function controlledVerdicts({ world, ledger }: { world: EngineWorld; ledger: Led
   const plans = world.plans.map(({ row, verdict, history }) => {
     // That another process went on with it is said too, and is not what matters here.
     const said = new Set(history.filter((name) => name !== 'terminate execution'));
-    return [row.id.startsWith('0') ? row.label : row.id, [verdict, ...said]] as const;
+    return [row.id.startsWith('0') ? row.label : row.id, [verdict, ...said]] as [string, string[]];
   });
   return {
     plans: Object.fromEntries(plans),
