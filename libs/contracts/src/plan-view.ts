@@ -66,3 +66,23 @@ export interface PlanView {
   actions: ActionView[];
   steps: StepView[];
 }
+
+/**
+ * Whether a cancel of this plan finds anything to end: as long as it has not begun or is paused, itself; while it runs, a run step of an
+ * action that reacts to it. Sub-plans are reached by it in either case.
+ */
+export function isPlanCancellable(
+  plan: {
+    readonly state: PlanState;
+    readonly steps: readonly { readonly kind: string; readonly state: string; readonly action: number }[];
+    readonly actions: readonly { readonly id: number; readonly name: string }[];
+  },
+  isCancellable: (action: string) => boolean,
+): boolean {
+  if (plan.state !== 'running') {
+    return plan.state !== 'stopped';
+  }
+  const open = new Set(['pending', 'running', 'suspended']);
+  const names = new Map(plan.actions.map(({ id, name }) => [id, name]));
+  return plan.steps.some(({ kind, state, action }) => kind === 'run' && open.has(state) && isCancellable(names.get(action) ?? ''));
+}

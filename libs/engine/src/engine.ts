@@ -1,4 +1,5 @@
 import { NotFoundError, type JsonValue } from '@dynflow/kernel';
+import { isPlanCancellable } from '@dynflow/contracts';
 import type { ClaimRequestV1, OutputV1, ReportV1, StepErrorV1 } from '@dynflow/contracts';
 import { ActivePlans } from './active-plans.js';
 import { AfterCommit } from './after-commit.js';
@@ -162,6 +163,23 @@ export class Engine {
   /** Executors of a plugin have come, changed or gone, and with them the versions of its actions that are served. */
   async servedChanged(plugin: string): Promise<void> {
     await this.#parts.put((turn) => servedChanged(this.#parts.plans.values(), this.#parts.options.catalogue, plugin, turn));
+  }
+
+  /** Whether a cancel of this plan finds anything to end; see `isPlanCancellable`. False for one that is at rest, or unknown. */
+  isCancellable(planId: string): boolean {
+    const plan = this.#parts.plans.get(planId);
+    const { catalogue } = this.#parts.options;
+    return (
+      plan !== undefined &&
+      isPlanCancellable(
+        {
+          state: plan.state,
+          steps: plan.steps.map(({ kind, state, action }) => ({ kind, state: state.name, action })),
+          actions: plan.actions.map(({ id, declaration }) => ({ id, name: declaration.name })),
+        },
+        (action) => catalogue.declarationOf(action)?.cancellable ?? false,
+      )
+    );
   }
 
   /** Ids of the plans in memory. */
