@@ -1,14 +1,16 @@
 import { messageOf, type JsonObject } from '@dynflow/kernel';
-import { InProcessBus, connectNatsBus, type MessageBus } from '@dynflow/bus';
-import { Engine, type LocalRunner, type Outbox, type RestedPlan } from '@dynflow/engine';
+import { InProcessBus, NatsBus, connectNatsBus, workQueues, type MessageBus } from '@dynflow/bus';
+import { Engine, type HoldState, type LocalRunner, type Outbox, type RestedPlan } from '@dynflow/engine';
 import { startExecutor, type RunningExecutor } from '@dynflow/executor';
-import { openDatabase } from '@dynflow/persistence';
+import { openDatabase, parseDatabaseUrl } from '@dynflow/persistence';
 import { RandomIds, SystemClock, natsLogin, type GatewayConfig, type Log } from '@dynflow/platform';
 import { GatewayStacks, declarationOf, type GatewayRoute, type Plugin } from '@dynflow/plugin';
 import { builtinPlugin } from './builtin-plugin.js';
 import { GatewayBus } from './bus/gateway-bus.js';
 import { TokenDispatcher } from './bus/token-dispatcher.js';
 import { Closers } from './closers.js';
+import { Continuity, markInDatabase, type MarkPlace } from './continuity/continuity.js';
+import { holdInDatabase, markInFile, markInStream } from './continuity/mark-places.js';
 import { EndingClock } from './ending-clock.js';
 import { GatewayMetrics } from './gateway-metrics.js';
 import { GatewayService } from './gateway-service.js';
@@ -44,6 +46,8 @@ export interface GatewayCore {
   readonly pluginRoutes: PluginRoutes;
   readonly routes: readonly GatewayRoute[];
   readonly databaseName: string;
+  /** What an operator holds, or a quarantine. */
+  holds(): HoldState;
   /** Parts that do not work at the moment. */
   faults(): Promise<{ part: string; reason: string }[]>;
   /** Takes no more work, lets what runs end (within the drain limit), then closes everything. */
@@ -80,14 +84,18 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   const metrics = new GatewayMetrics();
   const secrets = new SecretBox(loadKeyRing(config.secretKeysFile));
   const wrapPort = options.wrapPort ?? asItIs;
-  const database = wrapPort('Database', await openDatabase({ url: config.database.url, log: (message) => log.info(message) }));
+  const database = wrapPort(
+    'Database',
+    await openDatabase({ url: config.database.url, log: (message) => log.info(message), archiveDir: config.archiveDir }),
+  );
   closers.add(() => database.close());
   const world = ids.uuid();
   const onLost = options.onDatabaseLost ?? (() => undefined);
   const ownership = new Ownership({ leases: database.shards, owner: world, clock, log, onLost });
   await ownership.acquire();
   closers.add(() => ownership.release());
-  const bus = wrapPort('MessageBus', await openBus(config, log));
+  const rawBus = await openBus(config, log);
+  const bus = wrapPort('MessageBus', rawBus);
   closers.add(() => bus.close());
 
   const registry = new PluginRegistry(clock);
@@ -109,6 +117,14 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   }
 
   const onFault = (message: string, error: unknown): void => log.error(message, { reason: messageOf(error) });
+  const continuity = new Continuity({
+    inside: markInDatabase(database.documents),
+    outside: outsideMark(config, rawBus),
+    boundMs: config.quarantineAfterMs ?? Infinity,
+    clock,
+    ids,
+    log,
+  });
   const dispatcher = new TokenDispatcher({ bus, clock, slotsOf: (plugin) => registry.slotsOf(plugin), onFault });
   const engine: Engine = new Engine({
     clock,
@@ -126,6 +142,8 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     schedule: (turn) => void setImmediate(turn),
     world,
     outputLimitBytes: config.outputLimitBytes,
+    random: Math.random,
+    holds: holdInDatabase(database.documents),
     hooks,
     phases: new PhaseHost(stacks.world, log),
     onRest: (plan) => {
@@ -153,7 +171,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     lostAfterMs: config.executorLostAfterMs,
     log,
   });
-  const service: GatewayService = new GatewayService({ version: VERSION, engine, registry, views: database.reader, presenter, secrets });
+  const service: GatewayService = new GatewayService({ version: VERSION, engine, registry, database, presenter, secrets });
   metrics.watch({
     activePlans: () => engine.activePlans,
     tokenBacklog: () => dispatcher.backlog,
@@ -161,14 +179,23 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
   });
 
   // First the plans, then the messages about them: a report that came before its plan was loaded would look stale.
-  await engine.start();
+  const quarantine = database.isDurable ? await continuity.check() : null;
+  const unfinished = await engine.start(quarantine === null ? {} : { holdBecause: `quarantine: ${quarantine}` });
+  if (quarantine !== null && unfinished > 0) {
+    log.error('QUARANTINE: unfinished plans are held until they are released or halted', { plans: unfinished, reason: quarantine });
+  }
   await gatewayBus.start();
   closers.add(() => gatewayBus.stop());
+  if (database.isDurable) {
+    await continuity.start();
+    closers.add(() => continuity.stop());
+  }
   closers.add(() => Promise.resolve(local.stop()));
   const retention = new Retention({
-    purge: (olderThanMs, limit) => database.purgeFinished({ olderThanMs, limit }),
+    purge: (surplus) => database.purgeFinished(surplus),
     clock,
     retentionMs: config.retentionMs,
+    retentionPlans: config.retentionPlans,
     log,
   });
   retention.start();
@@ -184,6 +211,7 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     pluginRoutes,
     routes: inside.flatMap(({ plugin, settings }) => plugin.gateway?.routes?.(service, settings, log.child(plugin.name)) ?? []),
     databaseName: database.name,
+    holds: () => engine.holds,
     faults: async () => {
       const faults = bus.isConnected ? [] : [{ part: 'bus', reason: 'NATS is not connected' }];
       await database.check().catch((error: unknown) => faults.push({ part: 'database', reason: messageOf(error) }));
@@ -191,6 +219,15 @@ async function assemble(options: GatewayOptions, closers: Closers): Promise<Gate
     },
     stop: () => closers.closeAll(log),
   };
+}
+
+/** Where the mark of continuity lies that does not go back with the database. */
+function outsideMark(config: GatewayConfig, bus: MessageBus): MarkPlace | null {
+  if (bus instanceof NatsBus) {
+    return markInStream(bus, workQueues.inbox(0).stream);
+  }
+  const location = parseDatabaseUrl(config.database.url);
+  return location.kind === 'sqlite-file' ? markInFile(location.file) : null;
 }
 
 async function openBus(config: GatewayConfig, log: Log): Promise<MessageBus> {

@@ -2,25 +2,35 @@ import { InvalidInputError, NotFoundError, type JsonObject, type JsonValue } fro
 import type { Engine } from '@dynflow/engine';
 import { UnknownActionError } from '@dynflow/engine';
 import { jsonFaultOf } from '@dynflow/plugin';
-import type { FeatureStatus, GatewayApi, OperationStatus, PlanResult, PlanState, PlanView, TriggerRequest } from '@dynflow/plugin';
+import type { Database } from '@dynflow/persistence';
+import type {
+  BulkOptions,
+  BulkResult,
+  FeatureStatus,
+  GatewayApi,
+  OperationStatus,
+  PlanFilter,
+  PlanQuery,
+  PlanResult,
+  PlanSelection,
+  PlanState,
+  PlanSummary,
+  PlanView,
+  TriggerRequest,
+} from '@dynflow/plugin';
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+import { BulkOperations } from './bulk-operations.js';
 import type { PlanPresenter } from './local/plan-presenter.js';
 import type { PluginRegistry } from './registry/plugin-registry.js';
 import type { SecretBox } from './secrets/secret-box.js';
-
-/** Reads plans as they were committed. */
-export interface PlanViews {
-  plans(ids: readonly string[]): Promise<PlanView[]>;
-  states(ids: readonly string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>>;
-  count(state?: string): Promise<number>;
-}
 
 /** What the gateway offers to its plugins and to its own API: the engine, the registry and the views in one place. */
 export class GatewayService implements GatewayApi {
   readonly version: string;
   readonly #engine: Engine;
   readonly #registry: PluginRegistry;
-  readonly #views: PlanViews;
+  readonly #views: Database['reader'];
+  readonly #bulk: BulkOperations;
   readonly #presenter: PlanPresenter;
   readonly #secrets: SecretBox;
   readonly #ajv = new Ajv2020({ strict: false, allErrors: false });
@@ -30,14 +40,15 @@ export class GatewayService implements GatewayApi {
     version: string;
     engine: Engine;
     registry: PluginRegistry;
-    views: PlanViews;
+    database: Pick<Database, 'reader' | 'deletePlans'>;
     presenter: PlanPresenter;
     secrets: SecretBox;
   }) {
     this.version = options.version;
     this.#engine = options.engine;
     this.#registry = options.registry;
-    this.#views = options.views;
+    this.#views = options.database.reader;
+    this.#bulk = new BulkOperations(options.engine, options.database);
     this.#presenter = options.presenter;
     this.#secrets = options.secrets;
   }
@@ -78,6 +89,16 @@ export class GatewayService implements GatewayApi {
     }
   }
 
+  /** Holds plans with their sub-plans, or, without plans, all new work. @returns how many plans are held by this. */
+  hold(options: { reason: string; plans?: readonly string[] }): Promise<number> {
+    return this.#engine.hold(options);
+  }
+
+  /** Lets held plans go on; without plans all of them, those in quarantine too, and new work. @returns how many were held. */
+  release(options: { plans?: readonly string[] } = {}): Promise<number> {
+    return this.#engine.release(options);
+  }
+
   async plans(ids: string[]): Promise<PlanView[]> {
     return this.#presenter.present(await this.#views.plans(ids));
   }
@@ -88,6 +109,26 @@ export class GatewayService implements GatewayApi {
 
   count(state?: string): Promise<number> {
     return this.#views.count(state);
+  }
+
+  find(query: PlanQuery): Promise<PlanSummary[]> {
+    return this.#views.list(query);
+  }
+
+  select(filter: PlanFilter): Promise<PlanSelection> {
+    return this.#bulk.select(filter);
+  }
+
+  cancelWhere(filter: PlanFilter, options?: BulkOptions & { force?: boolean }): Promise<BulkResult> {
+    return this.#bulk.cancelWhere(filter, options);
+  }
+
+  resumeWhere(filter: PlanFilter, options?: BulkOptions): Promise<BulkResult> {
+    return this.#bulk.resumeWhere(filter, options);
+  }
+
+  deleteWhere(filter: PlanFilter, options?: BulkOptions): Promise<BulkResult> {
+    return this.#bulk.deleteWhere(filter, options);
   }
 
   operations(): OperationStatus[] {

@@ -31,7 +31,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       port: config.http.port,
       tls: config.http.tls === null ? null : await loadServerTls(config.http.tls),
       maxBodyBytes: config.http.maxBodyBytes,
-      health: { faults: () => core.faults(), metrics: () => core.metrics.text() },
+      health: { faults: () => core.faults(), holds: () => core.holds(), metrics: () => core.metrics.text() },
       pluginRoutes: core.pluginRoutes,
       routes: core.routes,
       log,

@@ -1,3 +1,4 @@
+export { parseDatabaseUrl } from './database-url.js';
 export { openDatabase } from './open-database.js';
 export type { Database, OpenDatabaseOptions } from './database.js';
 export { DatabaseInUseError, DuplicatePlanError, ShardLostError, StoreMismatchError } from './errors.js';

@@ -6,6 +6,8 @@ import { send } from './plugin-routes.js';
 export interface Health {
   /** Empty when the service can do its work; otherwise what is missing, each with a reason. */
   faults(): Promise<{ part: string; reason: string }[]>;
+  /** What is held on purpose: the service is ready all the same. */
+  holds(): { newWork: string | null; plans: number };
   /** In the text format of Prometheus. */
   metrics(): Promise<string>;
 }
@@ -26,7 +28,13 @@ export class HealthController {
   @Get('readyz')
   async ready(@Res() reply: FastifyReply): Promise<void> {
     const faults = await this.health.faults();
-    send(reply, faults.length === 0 ? { status: 200, json: { status: 'ok' } } : { status: 503, json: { status: 'not ready', faults } });
+    if (faults.length > 0) {
+      send(reply, { status: 503, json: { status: 'not ready', faults } });
+      return;
+    }
+    const held = this.health.holds();
+    const holds = held.newWork === null && held.plans === 0 ? {} : { held };
+    send(reply, { status: 200, json: { status: 'ok', ...holds } });
   }
 
   @Get('metrics')

@@ -48,7 +48,13 @@ export interface GatewayConfig {
   secretKeysFile: string | null;
   /** Null: for ever. */
   retentionMs: number | null;
+  /** How many finished plans are kept; null: any number. */
+  retentionPlans: number | null;
+  /** Where deleted plans are written to; null: nowhere. */
+  archiveDir: string | null;
   outputLimitBytes: number;
+  /** A database without a sign of life for so long starts with its unfinished work held. Null: never for that. */
+  quarantineAfterMs: number | null;
   /** An executor that is silent for so long is given up, with what it holds. */
   executorLostAfterMs: number;
   /** Null in the fat shape. */
@@ -82,7 +88,10 @@ export function gatewayConfig(values: SettingValues): GatewayConfig {
     database: databaseUrl,
     secretKeysFile: values.secretKeysFile ?? (databaseUrl.kind === 'sqlite-file' ? `${databaseUrl.path}.keys` : null),
     retentionMs: values.retention === 'forever' ? null : values.retention,
+    retentionPlans: retentionPlans(values),
+    archiveDir: values.archiveDir,
     outputLimitBytes: values.outputLimit,
+    quarantineAfterMs: values.quarantineAfter === 'forever' ? null : values.quarantineAfter,
     executorLostAfterMs: values.executorLostAfter,
     nats: values.natsUrl === null ? null : natsConfig(values, values.natsUrl),
     executor: executorSettings(values, GATEWAY_DRAIN_MS),
@@ -90,6 +99,14 @@ export function gatewayConfig(values: SettingValues): GatewayConfig {
     log: { level: values.logLevel, format: values.logFormat },
   };
 }
+
+/** In memory each finished plan costs memory, so there is a limit unless somebody takes it away. */
+function retentionPlans({ retentionPlans: asked, databaseUrl }: SettingValues): number | null {
+  const inMemory = databaseUrl.kind === 'sqlite-memory' ? PLANS_IN_MEMORY : null;
+  return asked === 'unlimited' ? null : (asked ?? inMemory);
+}
+
+const PLANS_IN_MEMORY = 10_000;
 
 /** Call it with values that passed every check. */
 export function executorConfig(values: SettingValues, natsUrl: string): ExecutorConfig {

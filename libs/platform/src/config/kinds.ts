@@ -35,6 +35,12 @@ export function integer(min: number, max: number, expects: string): Kind<number>
   });
 }
 
+/** Like `integer`, or this word. */
+export function integerOr<const Word extends string>(word: Word, min: number, max: number, expects: string): Kind<number | Word> {
+  const limited = integer(min, max, expects);
+  return kind(expects, (value) => (value === word ? word : limited.schema.safeParse(value).data));
+}
+
 /** Milliseconds, written with a unit; a bare number counts seconds, as the smart proxy's settings do. */
 export function duration(
   maxMs: number,

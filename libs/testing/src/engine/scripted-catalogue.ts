@@ -8,7 +8,7 @@ import {
   type StepErrorV1,
 } from '@dynflow/contracts';
 import type { JsonObject } from '@dynflow/kernel';
-import type { ActionCatalogue, LocalRunner, PlanAnswer, SealedGrant } from '@dynflow/engine';
+import type { ActionCatalogue, ExecutorProcess, LocalRunner, PlanAnswer, SealedGrant } from '@dynflow/engine';
 
 /** What may be said of an action in a test; everything has a default. */
 export type ActionOptions = Partial<(typeof ActionDeclaration)['_zod']['input']>;
@@ -36,6 +36,10 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
   readonly #local = new Map<string, LocalCode>();
   readonly #delayMethods = new Map<string, DelayMethod>();
   readonly #planMethods = new Map<string, PlanMethod>();
+  /** Versions that executors serve, by action; of others nothing is known. */
+  readonly served = new Map<string, ReadonlySet<number>>();
+  /** Which executor serves what; absent: nothing is known. */
+  isServedBy: ActionCatalogue['serves'];
 
   /** An action that executors run; it has a run phase and no finalize unless the options say otherwise, and does nothing unless told. */
   executor(name: string, options: ActionOptions = {}, behaviour: Behaviour = () => ({ kind: 'done', output: {} })): ActionDeclaration {
@@ -78,6 +82,14 @@ export class ScriptedCatalogue implements ActionCatalogue, LocalRunner {
 
   delay(action: string, input: JsonObject, schedule: Schedule): ReturnType<DelayMethod> {
     return this.#delayMethods.get(action)?.(input, schedule) ?? { input };
+  }
+
+  servedVersions(action: string): ReadonlySet<number> | undefined {
+    return this.served.get(action);
+  }
+
+  serves(executor: ExecutorProcess, action: string, version: number): boolean | undefined {
+    return this.isServedBy?.(executor, action, version);
   }
 
   allDeclarations(): Iterable<ActionDeclaration> {
