@@ -1,6 +1,7 @@
-import type { PlanView } from '@dynflow/plugin';
+import { randomUUID } from 'node:crypto';
+import type { PlanView, TriggerRequest } from '@dynflow/plugin';
 import type { GatewayCore } from 'dynflow_api';
-import { OUT_OF_PAPER } from './plugins.js';
+import { OUT_OF_PAPER, PAUSE_MS } from './plugins.js';
 
 type Service = GatewayCore['service'];
 /** The plans as they were last committed, by id. */
@@ -11,21 +12,29 @@ export interface Act {
   readonly name: string;
   /** `over`: there is nothing left to do it to. */
   when(views: Views): 'now' | 'later' | 'over';
-  perform(service: Service): Promise<unknown>;
+  perform(service: Service): Promise<{ plan?: string } | object | void>;
 }
 
 export const CHILDREN = ['batch-1', 'batch-2', 'batch-3'];
-const TRIGGERS: readonly { id: string; action: string; input: Record<string, string[]> }[] = [
+const TRIGGERS: readonly (TriggerRequest & { id: string })[] = [
   { id: 'three', action: 'faults.Three', input: {} },
   { id: 'waits', action: 'faults.Waits', input: {} },
   { id: 'stopped', action: 'faults.Stopped', input: {} },
   { id: 'paused', action: 'faults.Paused', input: {} },
   { id: 'batch', action: 'faults_local.Batch', input: { children: CHILDREN } },
+  { id: 'later', action: 'faults.Later', input: {} },
+  { id: 'chained', action: 'faults.Chained', input: {}, schedule: { after: ['later'] } },
 ];
-/** Every plan there may be. */
+/** A launch without an id of the client's: only its key keeps it from happening twice. */
+const KEYED = { label: 'keyed', action: 'faults.Work', input: { label: 'keyed' }, idempotencyKey: 'order 1' };
+/** Every plan with an id of the client's. */
 export const PLANS: readonly string[] = [...TRIGGERS.map(({ id }) => id), ...CHILDREN];
 
 export const isAtRest = (view: PlanView | undefined): boolean => view?.state === 'stopped' || view?.state === 'paused';
+
+/** A plan that is to begin after another, which is paused: it says so, and waits for an operator as that does. */
+export const isHeldUp = (view: PlanView | undefined, views: Views): boolean =>
+  view?.id === 'chained' && view.state === 'scheduled' && view.waitingFor !== null && views.get('later')?.state === 'paused';
 
 /** A plan that waits for a client, which knows what to do. */
 export const isForResume = (view: PlanView | undefined): boolean =>
@@ -45,13 +54,16 @@ function whenStepIs(plan: string, label: string, state: string): Act['when'] {
   };
 }
 
-/** Five plans at once; two events, a cancel and a resume while they run. */
+/** Eight plans at once, one of them later and one after it; two events, a cancel and a resume while they run. */
 export const ACTS: readonly Act[] = [
   ...TRIGGERS.map((request): Act => ({
     name: `trigger ${request.id}`,
-    when: () => 'now',
-    perform: (service) => service.trigger(request),
+    // What it is to begin after must be there.
+    when: (views) => ((request.schedule?.after ?? []).every((plan) => views.has(plan)) ? 'now' : 'later'),
+    perform: (service) =>
+      service.trigger(request.id === 'later' ? { ...request, schedule: { startAtMs: Date.now() + PAUSE_MS } } : request),
   })),
+  { name: 'trigger keyed', when: () => 'now', perform: (service) => service.trigger({ id: randomUUID(), ...KEYED } as TriggerRequest) },
   say('awaiting', 'suspended'),
   say('listening', 'running'),
   { name: 'cancel', when: whenStepIs('stopped', 'endless', 'running'), perform: (service) => service.cancel('stopped') },

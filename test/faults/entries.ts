@@ -15,6 +15,6 @@ export type Entry =
   /** The receiver of callbacks was called. It accepts one for each plan. */
   | { kind: 'callback'; plan: string; verdict: 'refused' | 'accepted' | 'known already'; saw: JsonValue }
   /** A client has its answer: what it asked for must hold from now on, and it will not ask again. */
-  | { kind: 'acknowledged'; act: string }
+  | { kind: 'acknowledged'; act: string; plan: string | null }
   /** A process has begun to work on what an earlier one left. */
   | { kind: 'restart' };

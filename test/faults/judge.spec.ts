@@ -35,6 +35,7 @@ const clean: Run = {
   ended: [plan('three', { state: 'success' }), plan('stopped', { state: 'error' }, { result: 'error' })],
   mute: [],
   isTimedOut: false,
+  plans: 2,
   ledger: [effect('three'), callback('accepted')],
 };
 
@@ -74,6 +75,7 @@ describe('the judge of a run whose process was killed', () => {
       'the plan three is running, its steps suspended (1 waits for a word)',
       expect.stringContaining('ended otherwise'),
     ]);
+    expect(judged({ plans: 3 })).toEqual(['there are 3 plans, not 2']);
     expect(judged({ mute: ['three/1'] })).toEqual(['the step three/1 waited without saying for what']);
   });
 
@@ -98,7 +100,7 @@ describe('the judge of a run whose process was killed', () => {
     const left = [plan('stopped', { state: 'running' }, { state: 'running', result: 'pending' })];
     const ended = [clean.ended[0]!, paused];
     expect(judged({ ended, left })).toEqual([]);
-    const ledger: Entry[] = [...clean.ledger, { kind: 'acknowledged', act: 'cancel' }];
+    const ledger: Entry[] = [...clean.ledger, { kind: 'acknowledged', act: 'cancel', plan: null }];
     expect(judged({ ended, left, ledger })).toEqual(['a plan whose cancel was acknowledged is paused']);
     expect(judged({ ledger: [...ledger, effect('stopped', { label: 'never' })] })).toEqual(['what comes after a cancelled step was begun']);
   });

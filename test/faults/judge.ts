@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { ActionView, PlanView } from '@dynflow/plugin';
-import { CHILDREN } from './acts.js';
+import { CHILDREN, isHeldUp } from './acts.js';
 import type { Entry } from './entries.js';
 import { CHUNKS } from './plugins.js';
 
@@ -10,6 +10,8 @@ export interface Run {
   readonly mute: readonly string[];
   readonly isTimedOut: boolean;
   readonly ledger: readonly Entry[];
+  /** How many plans the database has. */
+  readonly plans: number;
 }
 
 /** A run whose process was killed, and that another one brought to its end. */
@@ -25,12 +27,16 @@ type Effect = Extract<Entry, { kind: 'effect' }>;
 /** Actions that say of themselves that they may begin again. */
 const REPEATABLE = new Set(['faults.Careful', 'faults.Listening', 'faults.Resumable']);
 
+/** Plans whose end follows from that of others. */
+const DEPENDS_ON: Readonly<Record<string, readonly string[]>> = { batch: CHILDREN, chained: ['later'] };
+
 /** Everything that is wrong with a run, compared with one that nothing has disturbed. */
 export function complaintsOf(run: DisturbedRun, clean: Run): string[] {
   return [
     ...endComplaints(run),
     ...run.mute.map((step) => `the step ${step} waited without saying for what`),
     ...(run.integrity === 'ok' ? [] : [`the database is damaged: ${run.integrity}`]),
+    ...(run.plans === clean.plans ? [] : [`there are ${run.plans} plans, not ${clean.plans}`]),
     ...clean.ended.flatMap((expected) => planComplaints(run, clean, expected)),
     ...effectComplaints(run),
     ...callbackComplaints(run),
@@ -40,7 +46,8 @@ export function complaintsOf(run: DisturbedRun, clean: Run): string[] {
 }
 
 function endComplaints({ ended, isTimedOut }: Run): string[] {
-  const open = ended.filter(({ state }) => state !== 'stopped' && state !== 'paused');
+  const views = new Map(ended.map((view) => [view.id, view]));
+  const open = ended.filter((view) => view.state !== 'stopped' && view.state !== 'paused' && !isHeldUp(view, views));
   return [
     ...(isTimedOut ? ['it did not come to an end'] : []),
     ...open.map(({ id, state, steps }) => {
@@ -52,13 +59,14 @@ function endComplaints({ ended, isTimedOut }: Run): string[] {
 
 /** A plan none of whose steps was being run when the process died ends as if nothing had happened; another one may say that it was lost. */
 function planComplaints(run: DisturbedRun, clean: Run, expected: PlanView): string[] {
-  const { id } = expected;
-  const plan = run.ended.find((view) => view.id === id);
+  const name = nameOf(expected);
+  const plan = run.ended.find((view) => nameOf(view) === name);
   if (plan === undefined) {
-    return [`the plan ${id} is gone`];
+    return [`the plan ${name} is gone`];
   }
+  const { id } = plan;
   const lost = lostSteps(run.left, id);
-  const isFamilyLost = lost.size > 0 || (id === 'batch' && CHILDREN.some((child) => lostSteps(run.left, child).size > 0));
+  const isFamilyLost = lost.size > 0 || (DEPENDS_ON[id] ?? []).some((other) => lostSteps(run.left, other).size > 0);
   const complaints: string[] = [];
   if (plan.state === 'paused') {
     const errors = plan.steps.filter(({ state }) => state === 'error');
@@ -72,7 +80,7 @@ function planComplaints(run: DisturbedRun, clean: Run, expected: PlanView): stri
     complaints.push(`the plan ${id} ended otherwise than undisturbed: ${is}, not ${should}`);
   }
   if (plan.state === 'stopped' && plan.result === 'success') {
-    complaints.push(...missingEffects(run, clean, id));
+    complaints.push(...missingEffects(run, clean, expected.id));
   }
   for (const { id: action, output } of plan.actions) {
     const text = textOf(output);
@@ -88,6 +96,11 @@ function lostSteps(left: readonly PlanView[], id: string): Set<number> {
   const view = left.find((plan) => plan.id === id);
   const isRepeatable = (action: number): boolean => REPEATABLE.has(view?.actions.find((one) => one.id === action)?.name ?? '');
   return new Set(view?.steps.filter(({ state, action }) => state === 'running' && !isRepeatable(action)).map((step) => step.id));
+}
+
+/** The one plan whose id is not the client's is known by its label. */
+function nameOf({ id, label }: PlanView): string {
+  return label === 'keyed' ? label : id;
 }
 
 /** What must be the same however often it was interrupted. */
@@ -145,18 +158,22 @@ function cancelComplaints(run: Run): string[] {
   ];
 }
 
-/** Of the sub-plans under a limit of one, two were never at work at once. What was at work when the process died is not any more. */
+/** Of the sub-plans under a limit of one, and of the steps under another, two were never at work at once. What was at work when the process died is not any more. */
 function limitComplaints(run: Run): string[] {
-  let atWork: string | undefined;
+  const atWork = new Map<string, string>();
   const complaints: string[] = [];
   for (const entry of run.ledger) {
     if (entry.kind === 'restart') {
-      atWork = undefined;
-    } else if (entry.kind === 'effect' && entry.phase === 'begin') {
-      complaints.push(...(atWork === undefined ? [] : [`${entry.plan} began while ${atWork} was at work`]));
-      atWork = entry.plan;
-    } else if (entry.kind === 'effect' && entry.phase === 'end') {
-      atWork = undefined;
+      atWork.clear();
+    } else if (entry.kind === 'effect' && (entry.phase === 'begin' || entry.phase === 'end')) {
+      const limit = CHILDREN.includes(entry.plan) ? 'batch' : entry.plan;
+      const other = atWork.get(limit);
+      if (entry.phase === 'end') {
+        atWork.delete(limit);
+      } else {
+        complaints.push(...(other === undefined ? [] : [`${entry.label} began while ${other} was at work`]));
+        atWork.set(limit, entry.label);
+      }
     }
   }
   return complaints;
@@ -169,5 +186,6 @@ function effectsOf({ ledger }: Run): Effect[] {
 /** An effect with what it saw: references to outputs and events must arrive as they were. What is left of a checkpoint may differ. */
 function keyOf({ plan, label, phase, saw }: Effect): string {
   const seen: JsonValue = label === 'r' ? null : saw;
-  return `${plan} ${label} ${phase} ${JSON.stringify(seen)}`;
+  // The id of a launch by key differs from run to run.
+  return `${label === 'keyed' ? '' : plan} ${label} ${phase} ${JSON.stringify(seen)}`;
 }

@@ -20,7 +20,7 @@ import type { Ledger } from '@dynflow/testing/faults';
 import type { Entry } from './entries.js';
 
 /** How long a parked step or a callback waits: long enough that commits happen meanwhile, short enough for hundreds of runs. */
-const PAUSE_MS = 25;
+export const PAUSE_MS = 25;
 /** What the deliberate failure says; any other pause is not for a client to resume. */
 export const OUT_OF_PAPER = 'out of paper';
 export const CHUNKS = ['one\n', 'two\n', 'three\n'];
@@ -102,6 +102,33 @@ export function pluginsOver(ledger: Ledger<Entry>): Plugin[] {
       context.update({ checkpoint: { half: true } });
       await aMoment();
       return { word: `${context.input.label}!` };
+    },
+  });
+
+  /** One at a time, whatever plan it is in. */
+  const Limited = defineAction({
+    name: 'Limited',
+    input,
+    limits: [{ name: 'one', concurrency: 1 }],
+    run: async (context: Context) => {
+      note(context, 'begin');
+      await aMoment();
+      note(context, 'end');
+      return { word: `${context.input.label}!` };
+    },
+  });
+
+  /** Nothing has happened when it fails, so it is run again without anybody's help. */
+  const Retried = defineAction({
+    name: 'Retried',
+    input,
+    retry: { maxAttempts: 3, backoffMs: PAUSE_MS, jitter: 0 },
+    run: async (context: Context) => {
+      note(context, 'run');
+      if (context.attempt === 1) {
+        throw new StepFailure('not yet', 'retryable');
+      }
+      return Promise.resolve({ word: 'at last' });
     },
   });
 
@@ -187,12 +214,34 @@ export function pluginsOver(ledger: Ledger<Entry>): Plugin[] {
   const Stopped = of('Stopped', work('Endless', 'endless'), planAction('faults.Endless', { label: 'never' }));
   const Paused = of('Paused', work('Flaky', 'flaky'), work('Work', 'then', outputOf('flaky', 'word')));
 
+  const Later = of('Later', work('Retried', 'retried'), work('Work', 'late', outputOf('retried', 'word')));
+  const Chained = of('Chained', concurrence(work('Limited', 'l1'), work('Limited', 'l2')));
+
   return [
     definePlugin({
       name: 'faults',
       version: '1.0.0',
       settings: settings('faults'),
-      actions: [Work, Slow, Checked, Careful, Resumable, Timed, Awaiting, Listening, Endless, Flaky, Three, Waits, Stopped, Paused],
+      actions: [
+        Work,
+        Slow,
+        Checked,
+        Careful,
+        Resumable,
+        Limited,
+        Retried,
+        Timed,
+        Awaiting,
+        Listening,
+        Endless,
+        Flaky,
+        Three,
+        Waits,
+        Stopped,
+        Paused,
+        Later,
+        Chained,
+      ],
     }),
     definePlugin({
       name: 'faults_local',

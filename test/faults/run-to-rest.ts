@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { startCore, type GatewayCore } from 'dynflow_api';
 import { createLog, loadGatewayConfig } from '@dynflow/platform';
 import { Ledger, PortRecorder, type CallPoint } from '@dynflow/testing/faults';
-import { ACTS, PLANS, isAtRest, isForResume, type Views } from './acts.js';
+import { ACTS, PLANS, isAtRest, isForResume, isHeldUp, type Views } from './acts.js';
 import type { Entry } from './entries.js';
 import { pluginsOver } from './plugins.js';
 
@@ -24,6 +24,8 @@ export interface RunEnd {
   /** Steps that waited without saying for what, whenever they were looked at. */
   readonly mute: readonly string[];
   readonly isTimedOut: boolean;
+  /** All plans in the database, whoever knows of them. */
+  readonly plans: number;
 }
 
 /**
@@ -42,14 +44,16 @@ export async function runToRest({ directory, databaseUrl, onPoint, limitMs }: Ru
     }
   });
   const ledger = recorder.wrap('Ledger', new Ledger<Entry>(join(directory, LEDGER_FILE)));
-  const answered = new Set(ledger.entries().flatMap((entry) => (entry.kind === 'acknowledged' ? [entry.act] : [])));
+  const answers = ledger.entries().filter((entry) => entry.kind === 'acknowledged');
+  const answered = new Set(answers.map(({ act }) => act));
+  const plans = new Set([...PLANS, ...answers.flatMap(({ plan }) => plan ?? [])]);
   const core = await startGateway(databaseUrl, ledger, recorder);
 
   const mute = new Set<string>();
   const timer = setTimeout(() => changes.end(), limitMs);
   const underWay = new Set<string>();
   for (;;) {
-    const views: Views = new Map((await core.service.plans([...PLANS])).map((view) => [view.id, view]));
+    const views: Views = new Map((await core.service.plans([...plans])).map((view) => [view.id, view]));
     const open = ACTS.filter(({ name }) => !answered.has(name));
     for (const act of open.filter(({ name }) => !underWay.has(name))) {
       const when = act.when(views);
@@ -57,8 +61,10 @@ export async function runToRest({ directory, databaseUrl, onPoint, limitMs }: Ru
         answered.add(act.name);
       } else if (when === 'now') {
         underWay.add(act.name);
-        void act.perform(core.service).then(() => {
-          ledger.add({ kind: 'acknowledged', act: act.name });
+        void act.perform(core.service).then((answer) => {
+          const plan = answer !== undefined && 'plan' in answer ? (answer.plan ?? null) : null;
+          ledger.add({ kind: 'acknowledged', act: act.name, plan });
+          plans.add(plan ?? PLANS[0] ?? '');
           answered.add(act.name);
           changes.happened();
         });
@@ -67,10 +73,11 @@ export async function runToRest({ directory, databaseUrl, onPoint, limitMs }: Ru
     for (const { id, steps } of views.values()) {
       steps.filter(({ state, waitingFor }) => state === 'suspended' && !waitingFor).forEach((step) => mute.add(`${id}/${step.id}`));
     }
-    const isOver = open.length === 0 && [...views.values()].every((view) => isAtRest(view) && !isForResume(view));
+    const isOver =
+      open.length === 0 && [...views.values()].every((view) => (isAtRest(view) && !isForResume(view)) || isHeldUp(view, views));
     if (isOver || changes.isEnded) {
       clearTimeout(timer);
-      return { views, mute: [...mute], isTimedOut: !isOver };
+      return { views, mute: [...mute], isTimedOut: !isOver, plans: await core.service.count() };
     }
     await changes.next();
   }

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { openDatabase } from '@dynflow/persistence';
 import type { PlanView } from '@dynflow/plugin';
 import { Ledger, nameOfPoint, type CallPoint } from '@dynflow/testing/faults';
-import { PLANS } from './acts.js';
 import type { Entry } from './entries.js';
 import { LEDGER_FILE, runToRest } from './run-to-rest.js';
 
@@ -27,6 +26,7 @@ export interface Findings {
   readonly ended: readonly PlanView[];
   readonly mute: readonly string[];
   readonly isTimedOut: boolean;
+  readonly plans: number;
 }
 
 /** What a process tells that was not killed. */
@@ -35,6 +35,7 @@ export interface Survived {
   readonly ended: readonly PlanView[];
   readonly mute: readonly string[];
   readonly isTimedOut: boolean;
+  readonly plans: number;
 }
 
 /** A point, and how many bytes the process had left outside itself when it came there. */
@@ -57,18 +58,19 @@ export async function main(task: Task): Promise<void> {
 
 async function recover({ directory, databaseUrl }: Place, limitMs: number): Promise<void> {
   const database = await openDatabase({ url: databaseUrl });
-  const left = await database.reader.plans([...PLANS]);
+  const all = await database.reader.list({ limit: 1_000 });
+  const left = await database.reader.plans(all.map(({ id }) => id));
   await database.close();
   new Ledger<Entry>(join(directory, LEDGER_FILE)).add({ kind: 'restart' });
-  const { views, mute, isTimedOut } = await runToRest({ directory, databaseUrl, limitMs, onPoint: () => undefined });
-  const findings: Findings = { left, ended: [...views.values()], mute, isTimedOut };
+  const { views, ...rest } = await runToRest({ directory, databaseUrl, limitMs, onPoint: () => undefined });
+  const findings: Findings = { left, ended: [...views.values()], ...rest };
   writeFileSync(join(directory, FINDINGS_FILE), JSON.stringify(findings));
 }
 
 async function run({ directory, databaseUrl, killAt }: NonNullable<Task['run']>, limitMs: number): Promise<void> {
   const points: MetPoint[] = [];
   const target = killAt === null ? null : nameOfPoint(killAt);
-  const { views, mute, isTimedOut } = await runToRest({
+  const { views, ...rest } = await runToRest({
     directory,
     databaseUrl,
     limitMs,
@@ -84,7 +86,7 @@ async function run({ directory, databaseUrl, killAt }: NonNullable<Task['run']>,
     },
   });
   // Only who was not killed gets here.
-  const survived: Survived = { points, ended: [...views.values()], mute, isTimedOut };
+  const survived: Survived = { points, ended: [...views.values()], ...rest };
   writeFileSync(join(directory, SURVIVED_FILE), JSON.stringify(survived));
 }
 
