@@ -42,6 +42,6 @@ export interface OpenDatabaseOptions {
   readonly url: string;
   /** Told what an operator should know: a file that was made, migrations that ran. */
   readonly log?: (message: string) => void;
-  /** Where plans are written to before they are deleted, as CSV in a folder a day; absent: nowhere. */
-  readonly archiveDir?: string;
+  /** Where plans are written to before they are deleted, as CSV in a folder a day; null or absent: nowhere. */
+  readonly archiveDir?: string | null;
 }

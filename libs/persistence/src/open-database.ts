@@ -12,7 +12,7 @@ import { PlanArchive } from './tables/plan-archive.js';
 export async function openDatabase(options: OpenDatabaseOptions): Promise<Database> {
   const location = parseDatabaseUrl(options.url);
   const log = options.log ?? (() => undefined);
-  const archive = options.archiveDir === undefined ? null : new PlanArchive(options.archiveDir, () => Date.now());
+  const archive = options.archiveDir == null ? null : new PlanArchive(options.archiveDir, () => Date.now());
   switch (location.kind) {
     case 'sqlite-memory':
       return openSqlite(null, log, archive);

@@ -1,8 +1,12 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type {
   LauncherKind,
+  PlanCount,
+  PlanFilter,
+  PlanQuery,
   PlanResult,
   PlanState,
+  PlanSummary,
   PlanView,
   PluginHealth,
   RouteDeclaration,
@@ -38,6 +42,38 @@ export interface FeatureStatus {
   settings: JsonObject;
 }
 
+/** What a filter finds. */
+export interface PlanSelection {
+  total: number;
+  /** By state and result. */
+  counts: PlanCount[];
+  /** The newest few. */
+  sample: PlanSummary[];
+}
+
+export interface BulkProgress {
+  done: number;
+  refused: number;
+  total: number;
+}
+
+export interface BulkOptions {
+  /** Only tells what would be done. */
+  preview?: boolean;
+  /** Told after each slice. */
+  onProgress?: (progress: BulkProgress) => void;
+}
+
+/** What a bulk operation found, of the plans that it can do something with, and what it did. */
+export interface BulkResult extends PlanSelection {
+  isPreview: boolean;
+  /** How many plans were changed; those that had come to rest meanwhile are not among them. */
+  done: number;
+  refused: number;
+  /** The first few of those that were refused. */
+  refusals: { plan: string; code: string; message: string }[];
+}
+
 /** What a plugin that is loaded into the gateway may ask of it. */
 export interface GatewayApi {
   /** Version of the running gateway. */
@@ -59,6 +95,16 @@ export interface GatewayApi {
   states(ids: string[]): Promise<Map<string, { state: PlanState; result: PlanResult }>>;
   /** How many plans are in this state; of all states without one; 0 for a word that is no state. */
   count(state?: string): Promise<number>;
+  /** A page of plans. @throws InvalidInputError naming what does not fit; the same for all that take a filter. */
+  find(query: PlanQuery): Promise<PlanSummary[]>;
+  /** What a filter finds, before anything is done with it. */
+  select(filter: PlanFilter): Promise<PlanSelection>;
+  /** Cancels all that fit and have not stopped, in slices; with `preview` it only tells which. */
+  cancelWhere(filter: PlanFilter, options?: BulkOptions & { force?: boolean }): Promise<BulkResult>;
+  /** The same: lets all paused ones that fit go on. */
+  resumeWhere(filter: PlanFilter, options?: BulkOptions): Promise<BulkResult>;
+  /** The same: deletes all that fit, have stopped and are not needed by one that has not (its sub-plans, its prerequisites). */
+  deleteWhere(filter: PlanFilter, options?: BulkOptions): Promise<BulkResult>;
   operations(): OperationStatus[];
   features(): FeatureStatus[];
   /** The full name behind a name or an alias of older times, or undefined. */

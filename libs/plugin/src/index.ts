@@ -1,13 +1,30 @@
 export { CancelRequested, Release, StepFailure, Suspension, defineAction, failUnless, release, suspend } from './action.js';
 export type { ActionDefinition, DelayMethod, DocumentStore, PlanMethod, PluginLog, RunContext } from './action.js';
-export type { ActionView, PhasedPlan, PlanEvent, PlanEventKind, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 export type {
+  ActionView,
+  PhasedPlan,
+  PlanCount,
+  PlanEvent,
+  PlanEventKind,
+  PlanFilter,
+  PlanQuery,
+  PlanResult,
+  PlanState,
+  PlanSummary,
+  PlanView,
+  StepView,
+} from '@dynflow/contracts';
+export type {
+  BulkOptions,
+  BulkProgress,
+  BulkResult,
   FeatureStatus,
   GatewayAnswer,
   GatewayApi,
   GatewayRequest,
   GatewayRoute,
   OperationStatus,
+  PlanSelection,
   TriggerRequest,
 } from './gateway-api.js';
 export { GatewayStacks, defineGatewayMiddleware } from './gateway-middleware.js';

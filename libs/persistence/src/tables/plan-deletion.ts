@@ -33,15 +33,11 @@ export interface DeleteOptions {
  * that has not stopped begins after.
  */
 export class PlanDeletion {
-  readonly #sql: Sql;
-  readonly #reader: PlanReader;
-  readonly #archive: PlanArchive | null;
-
-  constructor(sql: Sql, reader: PlanReader, archive: PlanArchive | null) {
-    this.#sql = sql;
-    this.#reader = reader;
-    this.#archive = archive;
-  }
+  constructor(
+    private readonly sql: Sql,
+    private readonly reader: PlanReader,
+    private readonly archive: PlanArchive | null,
+  ) {}
 
   /** The oldest first. @returns how many it deleted: fewer than `limit` when nothing is left to delete. */
   async purgeFinished({ olderThanMs = -Infinity, keep, limit }: PurgeOptions): Promise<number> {
@@ -64,7 +60,7 @@ export class PlanDeletion {
     const state = filter.state === undefined || manyOf(filter.state).includes('stopped') ? 'stopped' : [];
     let deleted = 0;
     for (let after: number | undefined; isStopped?.() !== true;) {
-      const page = await this.#reader.list({
+      const page = await this.reader.list({
         ...filter,
         state,
         orderBy: 'number',
@@ -85,7 +81,7 @@ export class PlanDeletion {
 
   /** Before this moment those have ended that are more than so many. */
   async #endOfSurplus(keep: number): Promise<number> {
-    const [last] = await this.#sql<{ ended_at: number }>`
+    const [last] = await this.sql<{ ended_at: number }>`
       SELECT ended_at FROM dynflow_execution_plans WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1 OFFSET ${keep}`;
     // Those of the very same moment go as well: the comparison is "before".
     return last === undefined ? -Infinity : nextAfter(last.ended_at);
@@ -93,7 +89,7 @@ export class PlanDeletion {
 
   async #oldest(before: number, limit: number): Promise<string[]> {
     // The state is put so that no index fits it: the oldest are to be found by their end, not by sorting all that have stopped.
-    const rows = await this.#sql<{ id: string }>`
+    const rows = await this.sql<{ id: string }>`
       SELECT id FROM dynflow_execution_plans AS ended
       WHERE ended_at < ${before} AND state || '' = 'stopped' AND (
         caller_plan IS NULL OR NOT EXISTS (
@@ -113,9 +109,9 @@ export class PlanDeletion {
     if (ids.length === 0) {
       return 0;
     }
-    const free = this.#archive === null ? list : JSON.stringify(await this.#archiveFree(list, this.#archive));
+    const free = this.archive === null ? list : JSON.stringify(await this.#archiveFree(list, this.archive));
     // The rest of a plan goes with it: that is what the foreign keys say.
-    const deleted = await this.#sql`
+    const deleted = await this.sql`
       DELETE FROM dynflow_execution_plans WHERE id IN (SELECT value FROM json_each(${free})) AND state = 'stopped' AND (
         caller_plan IS NULL OR NOT EXISTS (
           SELECT 1 FROM dynflow_execution_plans AS caller
@@ -132,7 +128,7 @@ export class PlanDeletion {
 
   /** Writes those of these plans to the archive that may be deleted. @returns their ids. */
   async #archiveFree(ids: string, archive: PlanArchive): Promise<string[]> {
-    const plans = await this.#sql<ExecutionPlanColumns>`
+    const plans = await this.sql<ExecutionPlanColumns>`
       SELECT * FROM dynflow_execution_plans AS ended
       WHERE id IN (SELECT value FROM json_each(${ids})) AND state = 'stopped' AND (
         caller_plan IS NULL OR NOT EXISTS (
@@ -145,9 +141,9 @@ export class PlanDeletion {
       )
       ORDER BY number`;
     const free = JSON.stringify(plans.map(({ id }) => id));
-    const actions = await this.#sql<ActionColumns>`
+    const actions = await this.sql<ActionColumns>`
       SELECT * FROM dynflow_actions WHERE plan_id IN (SELECT value FROM json_each(${free})) ORDER BY plan_id, id`;
-    const steps = await this.#sql<StepColumns>`
+    const steps = await this.sql<StepColumns>`
       SELECT * FROM dynflow_steps WHERE plan_id IN (SELECT value FROM json_each(${free})) ORDER BY plan_id, id`;
     await archive.append({ plans, actions, steps });
     return plans.map(({ id }) => id);
