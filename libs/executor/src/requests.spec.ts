@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { StoreRequestV1, subjects } from '@dynflow/contracts';
-import { InvalidInputError, NotFoundError } from '@dynflow/kernel';
+import { InvalidInputError, NotFoundError, type JsonObject } from '@dynflow/kernel';
 import { MemoryDocumentStore } from '@dynflow/plugin/testing';
-import { definePlugin, fromInput, planAction, planSelf, type DocumentStore } from '@dynflow/plugin';
+import { defineMiddleware, definePlugin, fromInput, planAction, planSelf, type DocumentStore } from '@dynflow/plugin';
 import { z } from 'zod';
 import { ManualClock } from './spec-support/manual-clock.js';
 import { startSpecExecutor, type SpecExecutor } from './spec-support/spec-executor.js';
@@ -53,10 +53,55 @@ describe('planning', () => {
   it.each([
     ['spec_plugin.Fan', { hosts: [7] }, { errorClass: 'InvalidInputError', message: expect.stringContaining('input.hosts.0') }],
     ['spec_plugin.Fan', { hosts: ['bad'] }, { errorClass: 'RangeError', message: 'a bad host' }],
-    ['spec_plugin.None', {}, { errorClass: 'NotFoundError' }],
-    ['other.Fan', { hosts: [] }, { errorClass: 'NotFoundError' }],
+    ['spec_plugin.None', {}, { errorClass: 'VersionMismatchError' }],
+    ['other.Fan', { hosts: [] }, { errorClass: 'VersionMismatchError' }],
   ])('of %s with %j is answered with an error', async (action, input, error) => {
     expect(await ask(await startServing(), action, input)).toMatchObject({ error });
+  });
+});
+
+describe('what stands around phases', () => {
+  const startAround = async (): Promise<SpecExecutor> => {
+    const input = z.object({ host: z.string() });
+    const rename = defineMiddleware({
+      name: 'rename',
+      plan: async (pass, call) => pass({ ...call.input, host: 'b' }),
+      delay: async (pass, { schedule }) => ({ ...(await pass()), at: schedule.startAtMs ?? null }),
+      run: async (pass, call) => pass({ ...call.input, host: `${String(call.input['host'])}!` }),
+    });
+    const plugin = definePlugin({
+      name: 'spec_plugin',
+      version: '1.0.0',
+      settings: { section: 'spec', schema: z.object({}) },
+      middleware: [rename],
+      actions: [{ name: 'Work', input, run: async (context) => Promise.resolve({ input: context.input as JsonObject }) }],
+    });
+    return startSpecExecutor({ name: 'Work' }, { plugin });
+  };
+  const schedule = { startAtMs: 7, startBeforeMs: null, isFrozen: false, after: [] };
+  const ask = async ({ bus }: SpecExecutor, more: object): Promise<unknown> => {
+    const request = { type: 'plan', version: 1, action: 'spec_plugin.Work', actionVersion: 1, input: { host: 'a' }, ...more };
+    return bus.request(subjects.plan('spec_plugin'), request, { timeoutMs: 5_000 });
+  };
+
+  it('answers with the tree and the input that it was planned with', async () => {
+    expect(await ask(await startAround(), {})).toEqual({
+      type: 'plan.answer',
+      version: 1,
+      nodes: [{ kind: 'self' }],
+      input: { host: 'b' },
+    });
+  });
+
+  it('answers before a plan is scheduled with the input to store, or with what is wrong with it', async () => {
+    const serving = await startAround();
+    expect(await ask(serving, { delay: schedule })).toEqual({ type: 'plan.answer', version: 1, input: { host: 'a', at: 7 } });
+    expect(await ask(serving, { delay: schedule, input: {} })).toMatchObject({ error: { code: 'DYN_INVALID_INPUT' } });
+  });
+
+  it('changes what a run gets', async () => {
+    const { owner } = await startAround();
+    expect(await owner.run('p1', { input: { host: 'a' } })).toEqual({ kind: 'done', output: { input: { host: 'a!' } } });
   });
 });
 
