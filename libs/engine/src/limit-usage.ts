@@ -4,6 +4,12 @@ import { FairQueue } from './fair-queue.js';
 import type { Plan, Step } from './model.js';
 import type { StepRow } from './rows.js';
 
+/** A run that has begun; `step`: the plan's id and the step's. */
+export interface Beginning {
+  readonly step: string;
+  readonly atMs: number;
+}
+
 /** A step whose turn has come and that limits keep waiting. */
 export interface Waiter {
   readonly plan: Plan;
@@ -32,8 +38,8 @@ export class LimitUsage {
   readonly holders = new Set<string>();
   /** Let through and not begun yet: each will count as begun at a moment that is not known. */
   readonly reserved = new Set<string>();
-  /** When steps began, oldest first, as long as it may matter. */
-  begunAtMs: number[] = [];
+  /** When which steps began, oldest first, as long as it may matter. */
+  begun: readonly Beginning[] = [];
   readonly rules = new Map<string, Rule>();
   /** When the first of those that wait for time may go; null: nobody waits for time. */
   ringsAtMs: number | null = null;
@@ -59,7 +65,7 @@ export class LimitUsage {
       return 0;
     }
     const room = rate.count - this.reserved.size;
-    const oldest = this.begunAtMs[this.begunAtMs.length - room];
+    const oldest = this.begun[this.begun.length - room]?.atMs;
     if (room <= 0) {
       return Infinity;
     }
@@ -79,25 +85,26 @@ export class LimitUsage {
     return `limit ${this.label}: ${rate.count} begun in ${rate.perMs / 1_000} s${when}`;
   }
 
-  /** A step has begun, at a moment that may lie before others that are known. */
-  noteBegun(atMs: number, keptMs: number): void {
+  /** A step has begun, at a moment that may lie before others that are known. What is known already counts once. */
+  noteBegun(beginning: Beginning, keptMs: number): void {
     this.#keptMs = Math.max(this.#keptMs, keptMs);
-    this.begunAtMs.push(atMs);
-    if ((this.begunAtMs.at(-2) ?? 0) > atMs) {
-      this.begunAtMs.sort((a, b) => a - b);
+    const { step, atMs } = beginning;
+    if (!this.begun.some((known) => known.step === step && known.atMs === atMs)) {
+      const at = this.begun.findLastIndex((known) => known.atMs <= atMs);
+      this.begun = [...this.begun.slice(0, at + 1), beginning, ...this.begun.slice(at + 1)];
     }
   }
 
   /** Drops what cannot matter any more. @returns true if nothing is left. */
   tidy(nowMs: number): boolean {
-    const kept = this.begunAtMs.findIndex((atMs) => atMs + this.#keptMs > nowMs);
-    this.begunAtMs.splice(0, kept < 0 ? this.begunAtMs.length : kept);
+    const kept = this.begun.findIndex(({ atMs }) => atMs + this.#keptMs > nowMs);
+    this.begun = kept < 0 ? [] : this.begun.slice(kept);
     for (const [key, { queue }] of this.rules) {
       if (queue.size === 0) {
         this.rules.delete(key);
       }
     }
-    return this.holders.size + this.reserved.size + this.begunAtMs.length + this.rules.size === 0;
+    return this.holders.size + this.reserved.size + this.begun.length + this.rules.size === 0;
   }
 }
 
@@ -106,6 +113,8 @@ export interface RecentRun {
   readonly action: string;
   readonly version: number;
   readonly input: JsonObject;
+  /** The plan's id and the step's. */
+  readonly step: string;
   readonly begunAtMs: readonly number[];
 }
 

@@ -73,11 +73,11 @@ export class Limits {
       const key = keyOf(plan, step);
       const usage = this.#usageOf(label);
       if (limit.rate !== undefined && usage.reserved.delete(key)) {
-        const before = [...usage.begunAtMs];
-        usage.noteBegun(nowMs, limit.rate.perMs);
+        const before = usage.begun;
+        usage.noteBegun({ step: key, atMs: nowMs }, limit.rate.perMs);
         this.#undo.push(() => {
           usage.reserved.add(key);
-          usage.begunAtMs = before;
+          usage.begun = before;
         });
       }
     }
@@ -120,7 +120,9 @@ export class Limits {
     for (const step of plan.steps) {
       const action = actionOf(plan, step.action);
       if (step.kind === 'run' && action.declaration.limits.length > 0 && holdsUnits(step)) {
-        this.#take({ plan, step, keys: this.#keysOf(plan, action), age: 0 }, false);
+        const keys = this.#keysOf(plan, action);
+        this.#take({ plan, step, keys, age: 0 }, false);
+        this.#noteRunning(keyOf(plan, step), step.invokedAtMs, keys);
       }
     }
   }
@@ -138,7 +140,7 @@ export class Limits {
       if (limit.rate !== undefined) {
         const usage = this.#usageOf(label);
         const { perMs } = limit.rate;
-        run.begunAtMs.forEach((atMs) => usage.noteBegun(atMs, perMs));
+        run.begunAtMs.forEach((atMs) => usage.noteBegun({ step: run.step, atMs }, perMs));
       }
     }
   }
@@ -158,6 +160,15 @@ export class Limits {
 
   #keysOf(plan: Plan, action: Action): LimitKey[] {
     return limitKeysOf(action.declaration, this.#resolver.resolveInTurn(plan, action));
+  }
+
+  /** It may have begun in a commit whose answer was lost. */
+  #noteRunning(step: string, atMs: number | null, keys: readonly LimitKey[]): void {
+    for (const { label, limit } of atMs === null ? [] : keys) {
+      if (atMs !== null && limit.rate !== undefined) {
+        this.#usageOf(label).noteBegun({ step, atMs }, limit.rate.perMs);
+      }
+    }
   }
 
   /** The first of these that does not let one more pass. */

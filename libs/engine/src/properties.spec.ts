@@ -1,13 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NotFoundError, UnavailableError, type JsonObject } from '@dynflow/kernel';
-import type { LocalResult, OutcomeV1, PlanNode, ReportV1, SubPlanRequest } from '@dynflow/contracts';
+import type { LocalResult, OutcomeV1, PlanNode, ReportV1, RetryPolicy, SubPlanRequest } from '@dynflow/contracts';
 import { EngineWorld, done, failed, suspended, type HeldStep } from '@dynflow/testing/engine';
 import { PlanNotPausedError } from './plan-loader.js';
 import type { StepRow } from './rows.js';
 import { PlanNotScheduledError } from './schedules.js';
 import { SingletonActiveError } from './singletons.js';
 import { PLAN_TRANSITIONS, STEP_TRANSITIONS } from './states.js';
+
+const LIMIT = { name: 'few', concurrency: 2 };
+const RATE = { name: 'slowly', rate: { count: 3, perMs: 1_000 } };
+/** Actions that share the limit. */
+const LIMITED = new Set(['p.Retried', 'p.Limited', 'gw.Retried']);
 
 /** How long each property may look for a counterexample. */
 const TIME_LIMIT_MS = 1_500;
@@ -24,6 +29,10 @@ const leaves = [
   'p.Judged',
   'p.Skip',
   'p.Fail',
+  'p.Retried',
+  'p.Limited',
+  'p.Timed',
+  'gw.Retried',
   'p.Single',
   'p.Asked',
   'gw.Wait',
@@ -75,6 +84,22 @@ function declareLeaves(world: EngineWorld): void {
   });
   world.actions.executor('p.Skip', { rescueStrategy: 'Skip' });
   world.actions.executor('p.Fail', { rescueStrategy: 'Fail' });
+  const retry: RetryPolicy = { maxAttempts: 3, backoffMs: 200, factor: 2, maxBackoffMs: 500, jitter: 0.5, on: ['retryable', 'unknown'] };
+  world.actions.executor('p.Retried', { retry, idempotent: true, cancellable: true, limits: [LIMIT] });
+  world.actions.executor('p.Limited', { limits: [LIMIT, RATE], resumable: true, cancellable: true });
+  world.actions.executor('p.Timed', { timeLimits: { waitMs: 3_000, startMs: 900, runMs: 1_500, silentMs: 700 }, retry });
+  world.actions.local(
+    'gw.Retried',
+    ({ event, attempt }): LocalResult => {
+      if (event === undefined) {
+        return suspended({ wakeAfterMs: 100 });
+      }
+      return attempt % 3 === 0
+        ? done()
+        : { outcome: { kind: 'failed', error: { errorClass: 'E', message: 'again', kind: 'retryable' } }, commands: [] };
+    },
+    { retry, limits: [LIMIT], cancellable: true },
+  );
   world.actions.executor('p.Single', { singleton: true });
   world.actions.asked('p.Asked', () => [{ kind: 'action', action: 'p.Cancellable', input: {} }]);
   world.actions.local('gw.Now', () => done({ x: 1 }));
@@ -168,6 +193,13 @@ class Watch {
         this.broken.push(`plan ${row.id} is ${row.result} with steps ${states.join(' ')}`);
       }
     }
+    const underWay = this.world.plans
+      .filter(({ state, row }) => state === 'running' && !row.isHalted)
+      .flatMap(({ steps, actions }) => steps.filter(({ kind, action }) => kind === 'run' && LIMITED.has(actions[action - 1]?.name ?? '')))
+      .filter(({ state, detail }) => state === 'running' || (state === 'suspended' && detail.isRetry !== true));
+    if (underWay.length > LIMIT.concurrency) {
+      this.broken.push(`${underWay.length} are under way at once: ${underWay.map(({ plan, id }) => `${plan}/${id}`).join(' ')}`);
+    }
     this.broken.push(...this.world.store.doubledRows);
   }
 
@@ -197,7 +229,7 @@ interface Move {
         | 'output'
         | 'remind'
       )
-    | ('halt' | 'launch' | 'freeze' | 'planners');
+    | ('halt' | 'launch' | 'freeze' | 'planners' | 'hold' | 'release');
   readonly which: number;
   readonly how: number;
 }
@@ -205,7 +237,21 @@ interface Move {
 const move: fc.Arbitrary<Move> = fc.record({
   what: fc.constantFrom<Move['what']>(
     ...(['claim', 'claim', 'claim', 'report', 'report', 'report', 'event', 'cancel', 'resume', 'skip', 'restart'] as const),
-    ...(['time', 'failure', 'lost', 'again', 'output', 'remind', 'halt', 'launch', 'launch', 'freeze', 'planners'] as const),
+    ...([
+      'time',
+      'failure',
+      'lost',
+      'again',
+      'output',
+      'remind',
+      'halt',
+      'launch',
+      'launch',
+      'freeze',
+      'planners',
+      'hold',
+      'release',
+    ] as const),
   ),
   which: fc.nat(20),
   how: fc.nat(20),
@@ -215,6 +261,7 @@ const outcomes: OutcomeV1[] = [
   { kind: 'done', output: { x: 1 } },
   { kind: 'done', output: { bad: true } },
   { kind: 'failed', error: { errorClass: 'E', message: 'final', kind: 'final' } },
+  { kind: 'failed', error: { errorClass: 'E', message: 'retryable', kind: 'retryable' } },
   { kind: 'failed', error: { errorClass: 'E', message: 'unknown', kind: 'unknown' }, output: { y: 1 } },
   { kind: 'suspended', checkpoint: { c: 1 }, waitingFor: 'x', wakeAfterMs: 300 },
   { kind: 'suspended', checkpoint: null, waitingFor: 'an event' },
@@ -231,6 +278,7 @@ class History {
   readonly grants = new Map<string, string>();
   readonly #reports: ReportV1[] = [];
   readonly #tokens: EngineWorld['tokens'] = [];
+  readonly #begunAtMs: number[] = [];
   #claims = 0;
 
   constructor() {
@@ -374,6 +422,20 @@ class History {
       case 'planners':
         world.arePlannersAway = how % 2 === 0;
         break;
+      case 'hold': {
+        const plan = pick(world.plans);
+        const only = how % 4 === 0 || plan === undefined ? {} : { plans: [plan.row.id] };
+        await this.try(async () => world.ask((engine) => engine.hold({ reason: `for ${how}`, ...only })));
+        break;
+      }
+      case 'release': {
+        const plan = pick(world.plans);
+        const only = how % 4 === 0 || plan === undefined ? {} : { plans: [plan.row.id] };
+        // It may wait for plans that are being read again, and those for time.
+        void this.try(async () => world.begin((engine) => engine.release(only)));
+        await world.settle();
+        break;
+      }
       case 'remind':
         await this.try(async () => world.ask((engine) => engine.remind(world.held)));
         break;
@@ -395,7 +457,19 @@ class History {
       if (other !== undefined && other !== answer.claim) {
         this.watch.broken.push(`${key} was granted to ${other} and to ${answer.claim}`);
       }
+      if (other === undefined && answer.grant.action === 'p.Limited' && answer.grant.checkpoint === undefined) {
+        this.#countBeginning();
+      }
       this.grants.set(key, answer.claim);
+    }
+  }
+
+  #countBeginning(): void {
+    const nowMs = this.world.clock.now();
+    this.#begunAtMs.push(nowMs);
+    const recent = this.#begunAtMs.filter((atMs) => atMs > nowMs - RATE.rate.perMs);
+    if (recent.length > RATE.rate.count) {
+      this.watch.broken.push(`${recent.length} have begun within ${RATE.rate.perMs} ms`);
     }
   }
 
@@ -414,6 +488,7 @@ class History {
     for (let round = 0; round < 200; round += 1) {
       // Time for what is being read again.
       await world.advance(2_000);
+      await this.try(async () => world.ask((engine) => engine.release()));
       if (world.engine.activePlans === 0 && world.clock.pending === 0) {
         this.watch.look();
         return true;

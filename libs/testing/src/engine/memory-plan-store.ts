@@ -119,7 +119,7 @@ export class MemoryPlanStore implements PlanStore {
           const action = this.#actions.get(id)?.get(step.action);
           const isRecent = (step.endedAtMs ?? step.startedAtMs ?? 0) >= sinceMs;
           return action !== undefined && step.kind === 'run' && isRecent && actions.includes(action.name)
-            ? { action: action.name, version: action.version, input: action.input, begunAtMs: begunTimes(step) }
+            ? { action: action.name, version: action.version, input: action.input, step: `${id}/${step.id}`, begunAtMs: begunTimes(step) }
             : [];
         }),
       ),

@@ -41,10 +41,12 @@ export function describeRecentRuns(world: () => StoreWorld): void {
 
       const found = (await plans.recentRuns?.(['a.Running', 'a.Ended', 'a.Retried'], MOMENT)) ?? [];
 
-      expect(found.toSorted((a, b) => (a.action < b.action ? -1 : 1))).toEqual([
-        { action: 'a.Ended', version: 2, input: { host: 'ended' }, begunAtMs: [MOMENT - 9] },
-        { action: 'a.Retried', version: 2, input: { host: 'retried' }, begunAtMs: [MOMENT, MOMENT + 20, MOMENT + 30] },
-        { action: 'a.Running', version: 2, input: { host: 'running' }, begunAtMs: [MOMENT] },
+      expect(
+        found.map(({ step, ...run }) => ({ ...run, id: step.slice(step.indexOf('/')) })).toSorted((a, b) => (a.action < b.action ? -1 : 1)),
+      ).toEqual([
+        { action: 'a.Ended', version: 2, input: { host: 'ended' }, id: '/2', begunAtMs: [MOMENT - 9] },
+        { action: 'a.Retried', version: 2, input: { host: 'retried' }, id: '/2', begunAtMs: [MOMENT, MOMENT + 20, MOMENT + 30] },
+        { action: 'a.Running', version: 2, input: { host: 'running' }, id: '/2', begunAtMs: [MOMENT] },
       ]);
     });
   });
