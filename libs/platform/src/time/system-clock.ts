@@ -1,9 +1,12 @@
 import type { Clock } from '@dynflow/kernel';
 
-/** Beyond it Node.js fires a timer at once. */
-const longestTimeoutMs = 2 ** 31 - 1;
+/** Timers do not know when the wall clock is set forward: after so long it is looked at. Beyond 2³¹ ms Node.js fires a timer at once. */
+const longestTimeoutMs = 60_000;
 
-/** The machine's time and timers. Appointments may be any number of years away, and keep to the wall clock when it is set. */
+/**
+ * The machine's time and timers. Appointments may be any number of years away, and keep to the wall clock when it is set: at once when
+ * it is set back, within a minute when it is set forward.
+ */
 export class SystemClock implements Clock {
   readonly #keepsProcess: boolean;
 

@@ -333,6 +333,23 @@ export function describeCommits(world: () => StoreWorld): void {
     });
   });
 
+  describe('verdicts', () => {
+    it('tell state and result of those plans that exist', async () => {
+      const { plans } = world().database;
+      const [running, halted] = [smallPlan({ state: 'running' }), smallPlan({ state: 'stopped', result: 'halted', isHalted: true })];
+      await plans.commit(running.changes);
+      await plans.commit(halted.changes);
+
+      expect(await plans.verdicts([halted.id, randomUUID(), running.id, "it's odd"])).toEqual(
+        new Map([
+          [running.id, { state: 'running', result: 'pending' }],
+          [halted.id, { state: 'stopped', result: 'halted' }],
+        ]),
+      );
+      expect(await plans.verdicts([])).toEqual(new Map());
+    });
+  });
+
   describe('idempotency keys', () => {
     it('name the plan that was made with them, whatever became of it', async () => {
       const { plans } = world().database;
