@@ -27,7 +27,7 @@ describe('an action with sub-plans', () => {
       expect(family.children.map((child) => child.output())).toEqual([{}, {}]);
     });
     it('AC33: counts them', () => {
-      expect(family.world.store.subPlanTallies(family.plan)).toEqual([{ callerAction: 1, outcome: 'success', count: 2 }]);
+      expect(family.counters).toMatchObject({ total_count: family.children.length, planned_count: family.children.length });
     });
     it('AC38: has their counts in its output: all, success, failed, pending', () => {
       expect(family.counters).toEqual({
@@ -356,7 +356,7 @@ describe('batches', () => {
     });
 
     it('BT8: are not followed by another', () => {
-      expect(family.batches).toHaveLength(asked);
+      expect({ asked, batches: family.batches.length }).toEqual({ asked: 4, batches: 4 });
     });
     it('BT9: leave nothing that is not planned', () => {
       const { total_count: total, planned_count: planned } = family.counters;
