@@ -232,4 +232,46 @@ describe('two gateways on one database', () => {
     expect(story.result).toBe('stopped/success');
     expect(story.history).toEqual(['start execution', 'terminate execution', 'start execution', 'finish execution']);
   });
+
+  it('BA2: the second stays passive as long as the first is there', () => {
+    expect(story.didWait).toBe(true);
+  });
+
+  it('BA4: the second becomes active when the first has stopped', () => {
+    expect(story.worlds.at(-1)).not.toBe(story.worlds[0]);
+    expect(story.history.at(-1)).toBe('finish execution');
+  });
+
+  it('DA2: the second picks up what the first has left', () => {
+    expect(story.history.slice(0, 3)).toEqual(['start execution', 'terminate execution', 'start execution']);
+  });
+});
+
+describe('a database that goes away', () => {
+  const seen: { faults: string[]; refusal: unknown; after: string } = { faults: [], refusal: undefined, after: '' };
+  beforeAll(async () => {
+    const own = await startPostgres();
+    const lab = await startGatewayLab(settings(await own.createDatabase()));
+    const trigger = (): Promise<{ plan: string }> => lab.core.service.trigger({ action: 'dynflow_api.Noop', input: {} });
+    await own.crash();
+    seen.refusal = await trigger().catch((error: unknown) => error);
+    seen.faults = (await lab.core.faults()).map(({ part }) => part);
+    await own.restart();
+    while ((await lab.core.faults()).length > 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const rested = await lab.rested((await trigger()).plan);
+    seen.after = `${rested.state}/${rested.result}`;
+    await lab.core.stop();
+    await own.stop();
+  });
+
+  it('BA5: is said by the gateway, which takes nothing as long as that lasts', () => {
+    expect(seen.faults).toEqual(['database']);
+    expect(seen.refusal).toMatchObject({ retryable: true });
+  });
+
+  it('BA6: and comes back is used again', () => {
+    expect(seen.after).toBe('stopped/success');
+  });
 });

@@ -98,3 +98,26 @@ describe('asked of an engine', () => {
     expect(world.plan(plan).step(2).waitingFor).toBe('an executor of demo with a free slot');
   });
 });
+
+describe('processes', () => {
+  it('BA1: with one gateway and one executor, all that is asked for is done', async () => {
+    const lab = await startGatewayLab({}, { plugins: [example] });
+    const plans = await Promise.all(
+      ['Ada', 'Grace', 'Edith'].map((name) => lab.core.service.trigger({ action: 'example.Greet', input: { name } })),
+    );
+    const rested = await Promise.all(plans.map(({ plan }) => lab.rested(plan)));
+    await lab.core.stop();
+    expect(rested.map(({ state, result }) => `${state}/${result}`)).toEqual(['stopped/success', 'stopped/success', 'stopped/success']);
+  });
+
+  it('BA3: two gateways with databases of their own both work, each for itself', async () => {
+    const labs = await Promise.all([startGatewayLab(), startGatewayLab()]);
+    const plans = await Promise.all(
+      labs.map(async ({ core, rested }) => rested((await core.service.trigger({ action: 'dynflow_api.Noop', input: {} })).plan)),
+    );
+    const seen = await Promise.all(labs.map(async ({ core }) => (await core.service.plans(plans.map(({ id }) => id))).map(({ id }) => id)));
+    await Promise.all(labs.map(({ core }) => core.stop()));
+    expect(plans.map(({ result }) => result)).toEqual(['success', 'success']);
+    expect(seen).toEqual(plans.map(({ id }) => [id]));
+  });
+});

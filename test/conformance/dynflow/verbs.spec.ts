@@ -60,4 +60,18 @@ describe('what people ask of a gateway', () => {
     expect(valueOf('dynflow_active_execution_plans')).toBeGreaterThanOrEqual(1);
     expect(valueOf('dynflow_queue_size')).toBe(0);
   });
+
+  it('WC1: lists plans', async () => {
+    const { plan } = await lab.core.service.trigger({ action: 'dynflow_api.Fail', input: { message: 'out of paper' } });
+    await lab.rested(plan);
+    expect(await lab.core.service.count('paused')).toBeGreaterThanOrEqual(1);
+    expect(await lab.core.service.states([plan])).toEqual(new Map([[plan, { state: 'paused', result: 'error' }]]));
+  });
+
+  it('WC2: shows a plan', async () => {
+    const { plan } = await lab.core.service.trigger({ action: 'dynflow_api.Relay', input: { value: 1 } });
+    await lab.rested(plan);
+    const [view] = await lab.core.service.plans([plan]);
+    expect(view).toMatchObject({ id: plan, label: 'dynflow_api.Relay', state: 'stopped', result: 'success', runFlow: ['S', 3, 5, 7] });
+  });
 });

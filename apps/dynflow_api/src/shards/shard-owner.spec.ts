@@ -153,11 +153,12 @@ async function start(world: World, gateway: ShardOwner): Promise<void> {
 }
 
 describe('ShardOwner', () => {
-  it('takes everything when it is alone', async () => {
+  it('RL1: takes everything when it is alone, and says so', async () => {
     const world = new World();
     const one = world.gateway('one');
     await start(world, one);
     expect(one.owned).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(world.log).toContain('one: took shards of the database');
   });
 
   it('shares with gateways that come, and takes back what one leaves that goes', async () => {
@@ -175,7 +176,7 @@ describe('ShardOwner', () => {
     expect(world.doubled).toEqual([]);
   });
 
-  it('takes over from one that is gone after its lease, and not before', async () => {
+  it('RL4: takes over from one that is gone after its lease, and not before', async () => {
     const world = new World();
     // What a gateway leaves that was killed: its leases and its document.
     world.shared.rows
@@ -191,7 +192,7 @@ describe('ShardOwner', () => {
     expect(world.shared.rows[0]?.epoch).toBe(5);
   });
 
-  it('drops at once what another one has taken, and says so', async () => {
+  it('RL3: drops at once what another one has taken, and says so', async () => {
     const world = new World();
     const one = world.gateway('one');
     await start(world, one);
@@ -202,7 +203,7 @@ describe('ShardOwner', () => {
     expect(world.log).toContain('one: other gateways have taken shards of this one, because it was silent for too long');
   });
 
-  it('lets everybody find its shards again after an outage that outlasted the leases', async () => {
+  it('RL2: lets everybody find its shards again after an outage that outlasted the leases', async () => {
     const world = new World();
     const [one, two] = [world.gateway('one'), world.gateway('two')];
     await start(world, one);

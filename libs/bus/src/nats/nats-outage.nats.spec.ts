@@ -126,7 +126,7 @@ describe('the first connection', () => {
 });
 
 describe('a server that is killed and comes back', () => {
-  it('goes on: queued messages intact, readers and subscriptions working, the callback called', async () => {
+  it('BA7: goes on: queued messages intact, readers and subscriptions working, the callback called', async () => {
     const server = await startServer();
     const log = new RecordingLog();
     const gateway = await connect(server, 'gateway', { log, ackWaitMs: 1_000 });
@@ -236,7 +236,7 @@ describe('a server that is killed and comes back', () => {
     expect(await executor.reader(queue).next({ expiresMs: 5_000 })).toMatchObject({ message: 'second', deliveries: 1 });
   });
 
-  it('says that the queues are gone when the server comes back without its files, and works once they are made again', async () => {
+  it('BA8: says that the queues are gone when the server comes back without its files, and works once they are made again', async () => {
     const server = await startServer();
     const gateway = await connect(server, 'gateway', { storage: 'memory' });
     const inbox = workQueues.inbox(1);
