@@ -36,6 +36,8 @@ export interface StepView {
   progress: number;
   /** How often it was run again by its retry policy. */
   retries: number;
+  /** Runs that failed and were followed by another one, oldest first; only the last ten. Absent: none. */
+  pastAttempts?: { attempt: number; endedAtMs: number; error: JsonObject }[];
 }
 
 /** A plan as it was last committed. */
@@ -63,6 +65,10 @@ export interface PlanView {
   waitingFor: string | null;
   /** 0 to 1: the weighted mean over its run and finalize steps. */
   progress: number;
+  /**
+   * Why it is neither run nor resumed: its rows in the database do not fit together. What can be read of it is shown; null: all is well.
+   */
+  fault: string | null;
   actions: ActionView[];
   steps: StepView[];
 }

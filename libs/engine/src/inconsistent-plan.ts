@@ -12,10 +12,14 @@ interface Rows {
   readonly plan: { readonly id: string; readonly stepCount: number };
   readonly actions: readonly unknown[];
   readonly steps: readonly { readonly id: number; readonly action: number }[];
+  readonly fault?: string;
 }
 
 /** @throws InconsistentPlanError when steps are missing, or are of actions that are missing. */
-export function assertConsistent({ plan, actions, steps }: Rows): void {
+export function assertConsistent({ plan, actions, steps, fault }: Rows): void {
+  if (fault !== undefined) {
+    throw new InconsistentPlanError(plan.id, fault);
+  }
   if (steps.length !== plan.stepCount) {
     throw new InconsistentPlanError(plan.id, `it has ${plan.stepCount} steps, and ${steps.length} are stored`);
   }

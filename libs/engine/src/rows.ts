@@ -135,6 +135,8 @@ export interface StoredPlan {
   plan: PlanRow;
   actions: ActionRow[];
   steps: StepRow[];
+  /** Some of it could not be read, in words: it must not be run. */
+  readonly fault?: string;
 }
 
 export function planRow(plan: Plan): PlanRow {

@@ -5,6 +5,7 @@ import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js'
 import { checkFilter, checkQuery } from './check-query.js';
 import { FEW, SearchChoice } from './search-choice.js';
 import { allOf, leadsOf, leading, remaining, type SqlPart } from './search-filter.js';
+import { StoredJson } from './stored-json.js';
 import { canBeWalked, isCovered, pageOf, sizeOf, type Segment, type ShownColumns } from './search-page.js';
 
 /** Runs one reading statement; `?` stands for its values in their order. */
@@ -157,6 +158,6 @@ function summary(columns: ShownColumns): PlanSummary {
     callerPlan: columns.caller_plan,
     callerAction: columns.caller_action,
     waitingFor: columns.waiting_for,
-    attributes: JSON.parse(columns.attributes) as PlanSummary['attributes'],
+    attributes: new StoredJson().read<PlanSummary['attributes']>('attributes', columns.attributes, {}),
   };
 }

@@ -6,6 +6,7 @@ import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
 import { planProgress, type ProgressWeights } from './plan-progress.js';
 import { weightsFromColumn } from './rows-from-columns.js';
+import { StoredJson } from './stored-json.js';
 
 /*
  * The columns that views are made of. Jobs are polled by the thousand, and most of what a row costs is its columns.
@@ -22,6 +23,7 @@ export const PLAN_VIEW_COLUMNS = [
   'started_at',
   'ended_at',
   'execution_time',
+  'step_count',
   'caller_plan',
   'caller_action',
   'priority',
@@ -58,6 +60,7 @@ export const STEP_VIEW_COLUMNS = [
   'waiting_for',
   'progress',
   'retries',
+  'detail',
 ] as const satisfies (keyof StepColumns)[];
 
 export const CHUNK_VIEW_COLUMNS = [
@@ -94,31 +97,47 @@ export function planViews({ plans, actions, steps, chunks }: ViewRows): PlanView
       list.push(chunkView(chunk));
     }
   }
-  const views = new Map(plans.map((plan) => [plan.id, planView(plan)]));
+  const json = new Map(plans.map((plan) => [plan.id, new StoredJson()]));
+  const jsonOf = (plan: string): StoredJson => json.get(plan) ?? new StoredJson();
+  const views = new Map(plans.map((plan) => [plan.id, planView(plan, jsonOf(plan.id))]));
   // Those that are other than 1 and 1.
   const weights = new Map<string, ProgressWeights>();
   for (const action of actions) {
     if (action.progress_weights !== null) {
-      weights.set(keyOf(action.plan_id, action.id), weightsFromColumn(action.progress_weights));
+      weights.set(keyOf(action.plan_id, action.id), weightsFromColumn(action.progress_weights, jsonOf(action.plan_id)));
     }
-    views.get(action.plan_id)?.actions.push(actionView(action, output));
+    views.get(action.plan_id)?.actions.push(actionView(action, output, jsonOf(action.plan_id)));
   }
   for (const step of steps) {
     const view = views.get(step.plan_id);
-    view?.steps.push(stepView(step));
+    view?.steps.push(stepView(step, jsonOf(step.plan_id)));
     view?.stepIds.push(step.id);
   }
-  for (const view of views.values()) {
+  for (const { id, step_count: count } of plans) {
+    const view = views.get(id);
+    if (view === undefined) {
+      continue;
+    }
     view.rootPlanStepId = view.actions[0]?.planStepId ?? null;
-    view.progress = planProgress(view.state, view.steps, (action) => weights.get(keyOf(view.id, action)) ?? EQUAL_WEIGHTS);
+    view.progress = planProgress(view.state, view.steps, (action) => weights.get(keyOf(id, action)) ?? EQUAL_WEIGHTS);
+    view.fault = jsonOf(id).fault ?? faultOf(view, count);
   }
   return [...views.values()];
 }
 
 const EQUAL_WEIGHTS: ProgressWeights = { run: 1, finalize: 1 };
 
+/** The same is looked at before a plan is run. */
+function faultOf({ steps, actions }: PlanView, count: number): string | null {
+  if (steps.length !== count) {
+    return `it has ${count} steps, and ${steps.length} are stored`;
+  }
+  const stray = steps.find(({ action }) => action > actions.length);
+  return stray === undefined ? null : `step ${stray.id} is of action ${stray.action}, which is not stored`;
+}
+
 /** Without its actions and steps. */
-function planView(plan: PlanViewColumns): PlanView {
+function planView(plan: PlanViewColumns, json: StoredJson): PlanView {
   return {
     id: plan.id,
     label: plan.label,
@@ -126,28 +145,29 @@ function planView(plan: PlanViewColumns): PlanView {
     state: plan.state as PlanState,
     result: plan.result as PlanResult,
     rootPlanStepId: null,
-    runFlow: JSON.parse(plan.run_flow) as JsonValue,
-    finalizeFlow: JSON.parse(plan.finalize_flow) as JsonValue,
+    runFlow: json.read<JsonValue>('run_flow', plan.run_flow, ['S']),
+    finalizeFlow: json.read<JsonValue>('finalize_flow', plan.finalize_flow, ['S']),
     stepIds: [],
     startedAtMs: plan.started_at,
     endedAtMs: plan.ended_at,
     executionTimeMs: plan.execution_time,
     realTimeMs: plan.started_at === null || plan.ended_at === null ? 0 : plan.ended_at - plan.started_at,
-    history: JSON.parse(plan.history) as PlanView['history'],
+    history: json.read<PlanView['history']>('history', plan.history, []),
     callerPlan: plan.caller_plan,
     callerAction: plan.caller_action,
     priority: plan.priority,
-    attributes: JSON.parse(plan.attributes) as PlanView['attributes'],
-    schedule: plan.schedule === null ? null : (JSON.parse(plan.schedule) as PlanView['schedule']),
+    attributes: json.read<PlanView['attributes']>('attributes', plan.attributes, {}),
+    schedule: json.readOrNull<NonNullable<PlanView['schedule']>>('schedule', plan.schedule),
     waitingFor: plan.waiting_for,
     progress: 0,
+    fault: null,
     actions: [],
     steps: [],
   };
 }
 
-function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonObject[]>): ActionView {
-  const output = JSON.parse(action.output) as JsonObject;
+function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonObject[]>, json: StoredJson): ActionView {
+  const output = json.read<JsonObject>(`output of action ${action.id}`, action.output, {});
   return {
     id: action.id,
     name: action.name,
@@ -156,7 +176,7 @@ function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonO
     finalizeStepId: action.finalize_step,
     callerPlan: action.caller_plan,
     callerAction: action.caller_action,
-    input: JSON.parse(action.input) as JsonObject,
+    input: json.read<JsonObject>(`input of action ${action.id}`, action.input, {}),
     // The list is there from the beginning: who polls a job that has said nothing yet gets an empty one.
     output:
       action.chunks_as === null || action.run_step === null
@@ -165,20 +185,30 @@ function actionView(action: ActionViewColumns, chunks: ReadonlyMap<string, JsonO
   };
 }
 
-function stepView(step: StepViewColumns): StepView {
+function stepView(step: StepViewColumns, json: StoredJson): StepView {
   return {
     id: step.id,
     kind: step.kind as StepView['kind'],
     state: step.state,
     action: step.action_id,
-    error: step.error === null ? null : (JSON.parse(step.error) as JsonObject),
+    error: json.readOrNull<JsonObject>(`error of step ${step.id}`, step.error),
     startedAtMs: step.started_at,
     endedAtMs: step.ended_at,
     executionTimeMs: step.execution_time,
     waitingFor: step.waiting_for,
     progress: step.progress,
     retries: step.retries,
+    ...pastAttemptsOf(step.detail),
   };
+}
+
+/** Few steps have any, and the detail of a step may be long. */
+function pastAttemptsOf(detail: string): Pick<StepView, 'pastAttempts'> {
+  if (!detail.includes('"pastAttempts"')) {
+    return {};
+  }
+  const { pastAttempts } = JSON.parse(detail) as { pastAttempts?: NonNullable<StepView['pastAttempts']> };
+  return pastAttempts === undefined ? {} : { pastAttempts };
 }
 
 /** A piece of output as it stands in an action's output: Dynflow's and Foreman's keys, seconds with a fraction. */

@@ -4,23 +4,24 @@ import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
+import { StoredJson } from './stored-json.js';
 
 /*
  * How columns become the engine's rows. The casts are the promise of the other direction: only this library writes these tables.
  */
 
-export function planFromColumns(columns: ExecutionPlanColumns): PlanRow {
+export function planFromColumns(columns: ExecutionPlanColumns, json: StoredJson): PlanRow {
   return {
     id: columns.id,
     shard: columns.shard,
     label: columns.label,
     state: columns.state as PlanRow['state'],
     result: columns.result as PlanRow['result'],
-    runFlow: JSON.parse(columns.run_flow) as PlanRow['runFlow'],
-    finalizeFlow: JSON.parse(columns.finalize_flow) as PlanRow['finalizeFlow'],
+    runFlow: json.read<PlanRow['runFlow']>('run_flow', columns.run_flow, ['S']),
+    finalizeFlow: json.read<PlanRow['finalizeFlow']>('finalize_flow', columns.finalize_flow, ['S']),
     phase: columns.phase as PlanRow['phase'],
     stepCount: columns.step_count,
-    history: JSON.parse(columns.history) as PlanRow['history'],
+    history: json.read<PlanRow['history']>('history', columns.history, []),
     createdAtMs: columns.created_at,
     startedAtMs: columns.started_at,
     endedAtMs: columns.ended_at,
@@ -30,19 +31,19 @@ export function planFromColumns(columns: ExecutionPlanColumns): PlanRow {
     isExternal: Boolean(columns.is_external),
     concurrencyLimit: columns.concurrency_limit,
     priority: columns.priority,
-    attributes: JSON.parse(columns.attributes) as PlanRow['attributes'],
+    attributes: json.read<PlanRow['attributes']>('attributes', columns.attributes, {}),
     idempotencyKey: columns.idempotency_key,
-    schedule: columns.schedule === null ? null : (JSON.parse(columns.schedule) as PlanRow['schedule']),
+    schedule: json.readOrNull<NonNullable<PlanRow['schedule']>>('schedule', columns.schedule),
     heldBecause: columns.held_because,
     isHalted: Boolean(columns.is_halted),
     waitingFor: columns.waiting_for,
     isCancelRequested: Boolean(columns.is_cancel_requested),
     sealedSecrets: columns.sealed_secrets,
-    request: columns.request === null ? null : (JSON.parse(columns.request) as PlanRow['request']),
+    request: json.readOrNull<NonNullable<PlanRow['request']>>('request', columns.request),
   };
 }
 
-export function actionFromColumns(columns: ActionColumns): ActionRow {
+export function actionFromColumns(columns: ActionColumns, json: StoredJson): ActionRow {
   return {
     plan: columns.plan_id,
     id: columns.id,
@@ -53,19 +54,20 @@ export function actionFromColumns(columns: ActionColumns): ActionRow {
     finalizeStep: columns.finalize_step,
     callerPlan: columns.caller_plan,
     callerAction: columns.caller_action,
-    input: JSON.parse(columns.input) as ActionRow['input'],
-    references: JSON.parse(columns.output_references) as ActionRow['references'],
-    output: JSON.parse(columns.output) as ActionRow['output'],
+    input: json.read<ActionRow['input']>(`input of action ${columns.id}`, columns.input, {}),
+    references: json.read<ActionRow['references']>(`references of action ${columns.id}`, columns.output_references, []),
+    output: json.read<ActionRow['output']>(`output of action ${columns.id}`, columns.output, {}),
     chunksAs: columns.chunks_as,
-    progressWeights: weightsFromColumn(columns.progress_weights),
+    progressWeights: weightsFromColumn(columns.progress_weights, json),
   };
 }
 
-export function weightsFromColumn(weights: string | null): ActionRow['progressWeights'] {
-  return weights === null ? { run: 1, finalize: 1 } : (JSON.parse(weights) as ActionRow['progressWeights']);
+export function weightsFromColumn(weights: string | null, json: StoredJson): ActionRow['progressWeights'] {
+  const equal = { run: 1, finalize: 1 };
+  return weights === null ? equal : json.read<ActionRow['progressWeights']>('progress_weights', weights, equal);
 }
 
-export function stepFromColumns(columns: StepColumns): StepRow {
+export function stepFromColumns(columns: StepColumns, json: StoredJson): StepRow {
   return {
     plan: columns.plan_id,
     id: columns.id,
@@ -79,11 +81,11 @@ export function stepFromColumns(columns: StepColumns): StepRow {
     wakeAtMs: columns.wake_at,
     progress: columns.progress,
     retries: columns.retries,
-    error: columns.error === null ? null : (JSON.parse(columns.error) as StepRow['error']),
+    error: json.readOrNull<NonNullable<StepRow['error']>>(`error of step ${columns.id}`, columns.error),
     startedAtMs: columns.started_at,
     endedAtMs: columns.ended_at,
     executionTimeMs: columns.execution_time,
-    detail: JSON.parse(columns.detail) as StepRow['detail'],
+    detail: json.read<StepRow['detail']>(`detail of step ${columns.id}`, columns.detail, {}),
   };
 }
 
@@ -103,14 +105,18 @@ export function storedPlans(
   actions: readonly ActionColumns[],
   steps: readonly StepColumns[],
 ): StoredPlan[] {
-  const found = new Map<string, StoredPlan>(
-    plans.map((columns) => [columns.id, { plan: planFromColumns(columns), actions: [], steps: [] }]),
-  );
+  const found = new Map<string, StoredPlan & { json: StoredJson }>();
+  for (const columns of plans) {
+    const json = new StoredJson();
+    found.set(columns.id, { plan: planFromColumns(columns, json), actions: [], steps: [], json });
+  }
   for (const columns of actions) {
-    found.get(columns.plan_id)?.actions.push(actionFromColumns(columns));
+    const stored = found.get(columns.plan_id);
+    stored?.actions.push(actionFromColumns(columns, stored.json));
   }
   for (const columns of steps) {
-    found.get(columns.plan_id)?.steps.push(stepFromColumns(columns));
+    const stored = found.get(columns.plan_id);
+    stored?.steps.push(stepFromColumns(columns, stored.json));
   }
-  return [...found.values()];
+  return [...found.values()].map(({ json: { fault }, ...stored }) => (fault === null ? stored : { ...stored, fault }));
 }

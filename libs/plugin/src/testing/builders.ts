@@ -71,6 +71,7 @@ export function makePlanView(actions: readonly ActionViewParts[], more: Partial<
     schedule: null,
     waitingFor: null,
     progress: isOver ? 1 : 0.5,
+    fault: null,
     actions: views,
     steps,
     ...more,

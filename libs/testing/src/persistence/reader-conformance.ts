@@ -14,6 +14,7 @@ export function describeReading(world: () => StoreWorld): void {
         result: 'error',
         endedAtMs: MOMENT + 2_500,
         executionTimeMs: 40.5,
+        stepCount: 4,
         callerPlan: caller,
         callerAction: 2,
         priority: 3,
@@ -43,6 +44,7 @@ export function describeReading(world: () => StoreWorld): void {
               executionTimeMs: 1,
               progress: 0.5,
               retries: 2,
+              detail: { pastAttempts: [{ attempt: 1, endedAtMs: MOMENT, error }], checkpoint: { large: true } },
             }),
             stepRow(plan.id, { id: 4, kind: 'finalize', action: 2, waitingFor: 'an operator' }),
           ],
@@ -75,6 +77,7 @@ export function describeReading(world: () => StoreWorld): void {
           schedule: SCHEDULE,
           waitingFor: 'operator: maintenance',
           progress: 0.25,
+          fault: null,
           actions: [
             {
               id: 1,
@@ -120,6 +123,7 @@ export function describeReading(world: () => StoreWorld): void {
               waitingFor: null,
               progress: 0.5,
               retries: 2,
+              pastAttempts: [{ attempt: 1, endedAtMs: MOMENT, error }],
             },
             { id: 4, kind: 'finalize', state: 'pending', action: 2, error: null, ...NOT_STARTED, waitingFor: 'an operator' },
           ],
@@ -195,6 +199,32 @@ export function describeReading(world: () => StoreWorld): void {
       expect(views.map(({ id }) => id)).toEqual(ids);
       expect(views.every(({ actions, steps }) => actions.length === 1 && steps.length === 1)).toBe(true);
       expect(await reader.plans([])).toEqual([]);
+    });
+
+    it('says what is wrong with a plan whose rows do not fit together, and shows the rest of it and all others', async () => {
+      const { plans, reader } = world().database;
+      const [short, stray, whole] = [
+        planRow({ stepCount: 3, history: [{ timeMs: MOMENT, name: 'x', world: null }] }),
+        planRow(),
+        planRow(),
+      ];
+      await plans.commit(
+        changes({
+          newPlans: [short, stray, whole],
+          newActions: [actionRow(short.id), actionRow(whole.id)],
+          newSteps: [stepRow(short.id), stepRow(stray.id), stepRow(whole.id)],
+        }),
+      );
+
+      const views = await reader.plans([short.id, stray.id, whole.id]);
+
+      expect(views.map(({ fault }) => fault)).toEqual([
+        'it has 3 steps, and 1 are stored',
+        'step 1 is of action 1, which is not stored',
+        null,
+      ]);
+      expect(views[0]).toMatchObject({ id: short.id, label: short.label, state: 'running', history: short.history });
+      expect(await reader.list({ limit: 9 })).toHaveLength(3);
     });
 
     it('tells states and results', async () => {
