@@ -462,7 +462,7 @@ describe('progress', () => {
     const light = await world.claim();
     await world.report(heavy, { kind: 'checkpoint', progress: 0.05 });
     await world.finish(light);
-    expect(await progressOf(world, plan)).toBeCloseTo((4 * 0.05 + 2 * 0 + 4 * 1) / 10);
+    expect(await progressOf(world, plan)).toBeCloseTo((4 * 0.05 + 4 * 1) / (4 + 2 + 4));
   });
 });
 
