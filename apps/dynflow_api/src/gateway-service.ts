@@ -78,6 +78,14 @@ export class GatewayService implements GatewayApi {
     return this.#engine.resume(plan);
   }
 
+  halt(plan: string, options: { family?: boolean } = {}): Promise<boolean> {
+    return this.#engine.halt(plan, options);
+  }
+
+  setFrozen(plan: string, isFrozen: boolean, newStartAtMs?: number | null): Promise<void> {
+    return this.#engine.setFrozen(plan, isFrozen, newStartAtMs);
+  }
+
   async sendEvent(plan: string, step: number, data: JsonValue): Promise<void> {
     const isTaken = await this.#engine.sendEvent(plan, step, data);
     if (isTaken) {

@@ -18,6 +18,8 @@ import type {
 export interface TriggerRequest extends SubPlanRequest {
   /** Input keys that the action declares secret are sealed by the gateway; give them in `input`. */
   input: JsonObject;
+  /** The caller's own word for this launch: a second one with it is the first one's plan. */
+  idempotencyKey?: string;
 }
 
 /** An operation, where it is, and whether it can run now. `away`: its executors are gone for a moment; launches wait. */
@@ -85,8 +87,24 @@ export interface GatewayApi {
   trigger(request: TriggerRequest): Promise<{ plan: string; created: boolean; error?: StepErrorV1 }>;
   /** Seals the secret keys of an input for an action: gives back the input without them and the sealed rest. */
   seal(action: string, input: JsonObject, plan: string): Promise<{ input: JsonObject; sealedSecrets: string | undefined }>;
-  /** Tells all running and suspended cancellable steps, of sub-plans too. @throws NotFoundError for an unknown plan. */
+  /**
+   * Tells all running and suspended cancellable steps, of sub-plans too; ends a plan that is not planned yet, or is paused.
+   *
+   * @throws NotFoundError for an unknown plan.
+   */
   cancel(plan: string, options?: { force?: boolean }): Promise<{ canceledSteps: number }>;
+  /**
+   * Ends a plan by force: its steps stay as they are, nothing follows from them, its result is `halted`. `family`: with its sub-plans.
+   *
+   * @returns false if it had stopped already. @throws NotFoundError for an unknown plan.
+   */
+  halt(plan: string, options?: { family?: boolean }): Promise<boolean>;
+  /**
+   * Keeps a scheduled plan from beginning, or lets it, with a new time to begin at if one is given (null: none).
+   *
+   * @throws NotFoundError; an error with the code `DYN_PLAN_NOT_SCHEDULED` if it is not scheduled.
+   */
+  setFrozen(plan: string, isFrozen: boolean, newStartAtMs?: number | null): Promise<void>;
   /** Sends an event to a step. @throws NotFoundError for an unknown plan or step. */
   sendEvent(plan: string, step: number, data: JsonValue): Promise<void>;
   /** The plans with these ids, as committed; unknown ids are absent. */
