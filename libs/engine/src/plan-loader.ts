@@ -7,6 +7,7 @@ import { planFromRows, type StoredPlan } from './rows.js';
 import type { Schedules } from './schedules.js';
 import type { Singletons } from './singletons.js';
 import type { PlanState } from './states.js';
+import { askAgain } from './sub-plan-maker.js';
 import { SubPlanRecount } from './sub-plan-recount.js';
 import type { Timers } from './timers.js';
 import type { Turn } from './turn.js';
@@ -80,6 +81,7 @@ export class PlanLoader {
       this.#engine.gate.restore(plan, turn);
       this.recount.restore(plan, turn);
       armPlannedEvents(plan, turn);
+      askAgain(plan, turn);
       const mayStart = this.#engine.subPlans.admit(plan);
       if (plan.state !== 'scheduled') {
         this.#singletons.restore(plan);

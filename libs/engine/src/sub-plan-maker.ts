@@ -123,6 +123,15 @@ export class SubPlanMaker {
   }
 }
 
+/** Sub-plans that steps of a plan from the store asked for and did not get are made. */
+export function askAgain(plan: Plan, turn: Turn): void {
+  for (const step of plan.steps) {
+    if (step.askedSubPlans !== null) {
+      turn.asked.push({ parent: plan, step });
+    }
+  }
+}
+
 /** What an executor's step asks for, as it is stored until it is made; or why it cannot be had. */
 export function askedSubPlans(
   asked: { readonly children: readonly SubPlanV1[]; readonly concurrencyLimit?: number | undefined },
