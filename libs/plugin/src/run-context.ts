@@ -23,8 +23,12 @@ export interface PluginLog {
 
 /** The reason of a {@link RunContext.signal} that was aborted by a cancel. */
 export class CancelRequested extends Error {
-  constructor(readonly isForced: boolean) {
-    super(isForced ? 'cancelled by force' : 'cancelled');
+  /** @param reason why, unless somebody asked for it: a limit of time, say. */
+  constructor(
+    readonly isForced: boolean,
+    readonly reason?: string,
+  ) {
+    super(reason ?? (isForced ? 'cancelled by force' : 'cancelled'));
     this.name = 'CancelRequested';
   }
 }

@@ -153,7 +153,7 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
       return;
     }
     if (event.kind === 'cancel') {
-      this.#cancel.cancel(event.force);
+      this.#cancel.cancel(event.force, event.reason);
       return;
     }
     this.#seenEvents ??= new Set();

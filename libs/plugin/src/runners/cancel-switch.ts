@@ -20,12 +20,12 @@ export class CancelSwitch {
   }
 
   /** May be called again; only force after no force changes anything. */
-  cancel(isForced: boolean): void {
+  cancel(isForced: boolean, reason?: string): void {
     if (this.#reason === undefined) {
-      this.#reason = new CancelRequested(isForced);
+      this.#reason = new CancelRequested(isForced, reason);
       this.#controller?.abort(this.#reason);
     } else if (isForced && !this.#reason.isForced) {
-      Object.assign(this.#reason, { isForced: true, message: 'cancelled by force' });
+      Object.assign(this.#reason, { isForced: true, message: reason ?? 'cancelled by force', ...(reason === undefined ? {} : { reason }) });
       this.#controller?.signal.dispatchEvent(new Event('abort'));
     }
   }
