@@ -23,11 +23,15 @@ interface Drawn {
   readonly spec: string;
 }
 
-interface RunResult {
-  /** How many tests with this id passed and failed. */
+/** How the tests of one id ended; there are several where specs share a suite. */
+interface Outcome {
   readonly passed: number;
   readonly failed: number;
-  /** A hook of its story failed, or nothing could be loaded. */
+}
+
+interface RunResult {
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+  /** What failed, a hook of a story among it; empty when all is well. */
   readonly message: string;
 }
 
@@ -46,8 +50,13 @@ export async function mutate(
   const copy = copyTree();
   let noticed = 0;
   try {
+    const specs = [...new Set(drawn.map(({ spec }) => spec))];
+    const ids = drawn.map(({ id }) => id);
+    const before = await runTests(copy, specs, ids);
     for (const each of drawn) {
-      const verdict = await tryOne(copy, each);
+      const verdict = isGreen(before.outcomes.get(each.id))
+        ? await tryOne(copy, each)
+        : { isNoticed: false, text: `is not green to begin with\n${before.message}` };
       noticed += verdict.isNoticed ? 1 : 0;
       say(`${verdict.isNoticed ? '✓' : '✗'} ${each.id.padEnd(5)} ${verdict.text}`);
     }
@@ -57,6 +66,8 @@ export async function mutate(
   say(`${noticed} of ${drawn.length} tests went red when the behaviour that they name was broken`);
   return noticed === drawn.length;
 }
+
+const isGreen = (outcome: Outcome | undefined): boolean => outcome !== undefined && outcome.passed > 0 && outcome.failed === 0;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -97,10 +108,6 @@ async function tryOne(copy: string, { id, mutation, spec }: Drawn): Promise<{ is
   if (mutation === undefined) {
     return { isNoticed: false, text: 'nothing says how to break it' };
   }
-  const before = await runTest(copy, spec, id);
-  if (before.passed !== 1 || before.failed > 0) {
-    return { isNoticed: false, text: `is not green to begin with: ${before.message}` };
-  }
   const path = join(copy, mutation.file);
   const source = readFileSync(path, 'utf8');
   if (source.split(mutation.find).length !== 2) {
@@ -113,11 +120,13 @@ async function tryOne(copy: string, { id, mutation, spec }: Drawn): Promise<{ is
       path,
       source.replace(mutation.find, () => mutation.replace),
     );
-    const after = await runTest(copy, spec, id);
-    const how = after.failed > 0 ? '' : ' (its story does not even begin)';
-    return after.passed === 0 && after.message !== ''
-      ? { isNoticed: true, text: `${change}${how}` }
-      : { isNoticed: false, text: `stays green with ${change}` };
+    const { outcomes, message } = await runTests(copy, [spec], [id]);
+    const outcome = outcomes.get(id);
+    if (isGreen(outcome) || message === '') {
+      return { isNoticed: false, text: `stays green with ${change}` };
+    }
+    const how = (outcome?.failed ?? 0) > 0 ? '' : ' (the story that it is part of fails)';
+    return { isNoticed: true, text: `${change}${how}` };
   } finally {
     writeFileSync(path, source);
   }
@@ -126,32 +135,38 @@ async function tryOne(copy: string, { id, mutation, spec }: Drawn): Promise<{ is
 const short = (text: string): string => JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}…` : text);
 
 interface VitestReport {
-  readonly numPassedTests: number;
-  readonly numFailedTests: number;
   readonly testResults: readonly {
     readonly message: string;
-    readonly assertionResults: readonly { readonly failureMessages: readonly string[] | null }[];
+    readonly assertionResults: readonly {
+      readonly title: string;
+      readonly status: string;
+      readonly failureMessages: readonly string[] | null;
+    }[];
   }[];
 }
 
-async function runTest(copy: string, spec: string, id: string): Promise<RunResult> {
+/** Runs the tests of these ids. A run in which nothing could be loaded has a message and no outcome. */
+async function runTests(copy: string, specs: readonly string[], ids: readonly string[]): Promise<RunResult> {
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
-  const args = ['run', spec, '-t', `(^| )${id}: `, '--reporter=json', `--outputFile=${report}`];
+  const args = ['run', ...specs, '-t', `(^| )(${ids.join('|')}): `, '--reporter=json', `--outputFile=${report}`];
   const output = await new Promise<string>((resolve) => {
-    execFile(join(copy, 'node_modules/.bin/vitest'), args, { cwd: copy, timeout: 300_000 }, (_error, stdout, stderr) =>
+    execFile(join(copy, 'node_modules/.bin/vitest'), args, { cwd: copy, timeout: 900_000 }, (_error, stdout, stderr) =>
       resolve(`${stdout}\n${stderr}`),
     );
   });
+  const outcomes = new Map<string, Outcome>();
   try {
-    const result = JSON.parse(readFileSync(report, 'utf8')) as VitestReport;
-    const messages = result.testResults.flatMap((file) => [
-      file.message,
-      ...file.assertionResults.flatMap((test) => test.failureMessages ?? []),
-    ]);
-    return { passed: result.numPassedTests, failed: result.numFailedTests, message: messages.join('\n').trim() };
+    const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as VitestReport;
+    for (const { title, status } of testResults.flatMap((file) => file.assertionResults)) {
+      const id = title.slice(0, title.indexOf(':'));
+      const { passed, failed } = outcomes.get(id) ?? { passed: 0, failed: 0 };
+      outcomes.set(id, { passed: passed + (status === 'passed' ? 1 : 0), failed: failed + (status === 'failed' ? 1 : 0) });
+    }
+    const messages = testResults.flatMap((file) => [file.message, ...file.assertionResults.flatMap((test) => test.failureMessages ?? [])]);
+    return { outcomes, message: messages.join('\n').trim() };
   } catch {
-    return { passed: 0, failed: 0, message: output.slice(-500) };
+    return { outcomes, message: output.slice(-500) };
   }
 }
 
