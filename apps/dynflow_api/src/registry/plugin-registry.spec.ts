@@ -140,3 +140,49 @@ describe('subscribers', () => {
     expect(registry.subscribersOf('b.Audit')).toEqual([]);
   });
 });
+
+describe('versions of an action', () => {
+  const greet = (...versions: number[]): Partial<ManifestV1> => ({
+    declaration: PluginDeclaration.parse({
+      plugin: 'example',
+      pluginVersion: `${Math.max(...versions)}.0.0`,
+      actions: versions.map((version) => ({ name: 'example.Greet', version, inputSchema: {}, run: true })),
+    }),
+  });
+  const holder = (executor: string) => ({ plugin: 'example', executor, startId: 'start-1' });
+
+  it('are all kept; new plans are made under the newest that somebody serves', () => {
+    const clock = new ManualClock();
+    const registry = new PluginRegistry(clock);
+    registry.addStored(manifest(greet(3)).declaration);
+    registry.addStored(manifest(greet(1)).declaration);
+    expect(registry.declarationOf('example.Greet')?.version).toBe(3);
+    expect(registry.declarationOf('example.Greet', 1)?.version).toBe(1);
+    expect(registry.servedVersions('example.Greet')).toBeUndefined();
+
+    registry.announce(manifest({ ...greet(1), executor: 'old' }), 'example');
+    expect(registry.declarationOf('example.Greet')?.version).toBe(1);
+    registry.announce(manifest({ ...greet(1, 2), executor: 'new' }), 'example');
+    expect(registry.declarationOf('example.Greet')?.version).toBe(2);
+    expect([...(registry.servedVersions('example.Greet') ?? [])]).toEqual([1, 2]);
+    expect([1, 2].map((version) => registry.serves(holder('old'), 'example.Greet', version))).toEqual([true, false]);
+    expect(registry.serves({ ...holder('old'), startId: 'earlier' }, 'example.Greet', 2)).toBeUndefined();
+
+    clock.advance(MINUTE_MS);
+    expect(registry.forgetSilent(MINUTE_MS - 1)).toEqual(new Set(['example']));
+    expect(registry.servedVersions('example.Greet')).toBeUndefined();
+    expect(registry.declarationOf('example.Greet')?.version).toBe(3);
+  });
+
+  it('of an executor that cannot work are not served', () => {
+    const registry = new PluginRegistry(new ManualClock());
+    registry.announce(manifest({ ...greet(2), health: { state: 'broken', reason: 'no ssh' } }), 'example');
+    expect(registry.servedVersions('example.Greet')).toEqual(new Set());
+  });
+
+  it('stored by a release that this one cannot read are left out', () => {
+    const registry = new PluginRegistry(new ManualClock());
+    registry.addStored({ plugin: 'example', actions: 'none' } as unknown as PluginDeclaration);
+    expect(registry.declarationOf('example.Greet')).toBeUndefined();
+  });
+});
