@@ -8,10 +8,9 @@ export { decodeFlow, encodeFlow, flatten } from './flow.js';
 export type { Flow } from './flow.js';
 export { InconsistentPlanError } from './inconsistent-plan.js';
 export { IdempotencyConflictError } from './idempotency.js';
-export type { HistoryEntry, OutputReference, Plan, Step } from './model.js';
+export type { HistoryEntry, OutputReference, Plan, PlanAnswer, Step } from './model.js';
 export type { PlanHooks } from './plan-events.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
-export type { PlanAnswer } from './plan-expansion.js';
 export type { PlanPhases } from './plan-phases.js';
 export { progressOf, progressOfStep } from './progress.js';
 export type {

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
-import type { ActionDeclaration, Schedule, StepErrorV1, SubPlanRequest } from '@dynflow/contracts';
+import type { ActionDeclaration, Schedule, StepErrorV1, SubPlanRequest, PlanNode } from '@dynflow/contracts';
 import type { Flow } from './flow.js';
 import type { FlowCursor } from './flow-cursor.js';
 import { resultOf, type PlanResult, type PlanState, type StepKind, type StepTally } from './states.js';
@@ -10,6 +10,12 @@ export interface PlanRequest {
   readonly input: JsonObject;
   /** Digest of what was asked for, in a launch with an idempotency key: it alone is kept as long as the plan. */
   readonly fingerprint?: string;
+}
+
+/** What an executor planned, and the input it did so with if that is another one. */
+export interface PlanAnswer {
+  readonly nodes: readonly PlanNode[];
+  readonly input?: JsonObject;
 }
 
 /** Who holds a running step. A local step is held by the gateway itself and has no claim. */
@@ -204,4 +210,9 @@ export function actionOf(plan: Plan, id: number): Action {
     throw new RangeError(`plan ${plan.id} has no action ${id}`);
   }
   return action;
+}
+
+/** Without them there is no finalize phase that anybody could stand around. */
+export function hasFinalizeSteps(plan: Plan): boolean {
+  return plan.steps.some(({ kind }) => kind === 'finalize');
 }

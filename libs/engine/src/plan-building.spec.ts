@@ -4,8 +4,8 @@ import type { PlanNode } from '@dynflow/contracts';
 import { EngineWorld, ScriptedCatalogue } from '@dynflow/testing/engine';
 import { encodeFlow } from './flow.js';
 import { buildPlan } from './plan-builder.js';
-import { InvalidPlanError, UnknownActionError, expandPlan, type Expansion, type PlanAnswer, type PlannedNode } from './plan-expansion.js';
-import type { Plan } from './model.js';
+import { InvalidPlanError, UnknownActionError, expandPlan, type Expansion, type PlannedNode } from './plan-expansion.js';
+import type { Plan, PlanAnswer } from './model.js';
 
 const header = {
   id: 'plan',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PlanEvent, PlanEventKind } from '@dynflow/contracts';
 import { EngineWorld, done } from '@dynflow/testing/engine';
-import { statesUpTo } from './plan-events.js';
+import { statesUpTo } from './states.js';
 
 const EVERYTHING: readonly PlanEventKind[] = [
   'pending',
@@ -101,7 +101,7 @@ describe('hooks', () => {
     const { world, events } = hookedWorld('demo.A');
     world.actions.executor('demo.A');
     world.store.failNextCommit();
-    await expect(world.trigger('demo.A')).rejects.toThrow();
+    await expect(world.trigger('demo.A')).rejects.toThrow('the store is away');
     expect(events).toEqual([]);
   });
 

@@ -73,16 +73,6 @@ export class PlanEvents {
   }
 }
 
-/** The states that a plan passed through to be where it is when it is first recorded, or recorded as planned. */
-export function statesUpTo(from: PlanState | null, to: PlanState): PlanState[] {
-  const way: PlanState[] = from === null ? ['pending'] : [];
-  const isPlanned = to === 'planned' || to === 'stopped';
-  if (isPlanned && from !== 'planning') {
-    way.push('planning');
-  }
-  return to === 'pending' ? way : [...way, to];
-}
-
 function kindsFor(plan: Plan, state: PlanState): PlanEventKind[] {
   return state === 'stopped' ? [state, planResult(plan) === 'success' ? 'success' : 'failure'] : [state];
 }

@@ -1,5 +1,6 @@
 import { DynflowError, isJsonObject, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { ActionDeclaration, PlanNode } from '@dynflow/contracts';
+import type { PlanAnswer } from './model.js';
 import type { ActionCatalogue } from './ports.js';
 
 /** Stands, while a plan is made, for an output that will exist later. It never leaves this package. */
@@ -65,12 +66,6 @@ interface Ancestor {
 
 /** One that is not deep may still grow without end, if each action plans several. */
 const MAX_ACTIONS = 100_000;
-
-/** What an executor planned, and the input it did so with if that is another one. */
-export interface PlanAnswer {
-  readonly nodes: readonly PlanNode[];
-  readonly input?: JsonObject;
-}
 
 export interface Expansion {
   readonly root: PlannedAction;

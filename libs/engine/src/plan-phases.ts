@@ -1,6 +1,6 @@
 import type { PhasedPlan } from '@dynflow/contracts';
 import { guard, type EngineOptions } from './engine-parts.js';
-import type { Plan } from './model.js';
+import { hasFinalizeSteps, type Plan } from './model.js';
 import { InvalidPlanError, type PlannedAction, type PlannedNode } from './plan-expansion.js';
 import type { Turn } from './turn.js';
 
@@ -70,11 +70,6 @@ export function tellFinalizePhases(options: EngineOptions, turn: Turn): void {
       guard(options, `the end of the finalize phase of ${plan.id} could not be told`, () => phases.finalizeEnds(plan.id));
     }
   }
-}
-
-/** Without them there is no phase that anybody could stand around. */
-export function hasFinalizeSteps(plan: Plan): boolean {
-  return plan.steps.some(({ kind }) => kind === 'finalize');
 }
 
 export function phasedPlan(plan: Plan): PhasedPlan {

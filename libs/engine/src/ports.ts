@@ -11,7 +11,7 @@ import type {
 } from '@dynflow/contracts';
 import type { Standing } from './fair-queue.js';
 import type { RecentRun } from './limit-usage.js';
-import type { PlanAnswer } from './plan-expansion.js';
+import type { PlanAnswer } from './model.js';
 import type { ActionRow, ChunkRow, PlanRow, StepRow, StoredPlan } from './rows.js';
 import type { PlanResult, PlanState } from './states.js';
 

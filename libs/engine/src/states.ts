@@ -21,6 +21,16 @@ export const PLAN_TRANSITIONS = {
   stopped: [],
 } as const satisfies Record<PlanState, readonly PlanState[]>;
 
+/** The states that a plan passed through to be where it is when it is first recorded, or recorded as planned. */
+export function statesUpTo(from: PlanState | null, to: PlanState): PlanState[] {
+  const way: PlanState[] = from === null ? ['pending'] : [];
+  const isPlanned = to === 'planned' || to === 'stopped';
+  if (isPlanned && from !== 'planning') {
+    way.push('planning');
+  }
+  return to === 'pending' ? way : [...way, to];
+}
+
 type StepTable = Readonly<Record<StepStateName, readonly StepStateName[]>>;
 
 const PLAN_STEP: StepTable = {

@@ -9,10 +9,9 @@ import {
   type TimeLimits,
 } from '@dynflow/contracts';
 import { actionOf, type Action, type Plan, type Step } from './model.js';
-import { statesUpTo } from './plan-events.js';
 import type { Changes, ReadyToken } from './ports.js';
 import { actionRow, planRow, stepRow, type ChunkRow } from './rows.js';
-import type { PlanState } from './states.js';
+import { statesUpTo, type PlanState } from './states.js';
 
 export interface EffectRequest {
   readonly plan: Plan;
