@@ -113,6 +113,22 @@ describe('a limit of concurrency', () => {
     expect(world.plan(plans[4]!).verdict).toBe('stopped/success');
   });
 
+  it('of sub-plans is what they say that they wait for', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('p.A');
+    world.actions.local('gw.Batch', ({ event }) => {
+      const children = ['c1', 'c2'].map((id) => ({ id, action: 'p.A', input: {} }));
+      return suspended({ commands: event === undefined ? [{ kind: 'spawn', children, concurrencyLimit: 1 }] : [] });
+    });
+    await world.trigger('gw.Batch');
+    expect(['c1', 'c2'].map((id) => world.plan(id).row.waitingFor)).toEqual([
+      null,
+      'a place among the sub-plans of its caller: at most 1 run at once',
+    ]);
+    await world.finish(await world.claim());
+    expect(world.plan('c2').row.waitingFor).toBeNull();
+  });
+
   it('holds for local actions', async () => {
     const world = new EngineWorld();
     world.actions.local('gw.A', ({ event }) => (event?.kind === 'external' ? done() : suspended()), {

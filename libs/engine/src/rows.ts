@@ -277,6 +277,10 @@ function planWaitingFor(plan: Plan): string | null {
   if (plan.heldBecause !== null && plan.state !== 'stopped') {
     return `operator: ${plan.heldBecause}`;
   }
+  if (plan.state === 'planned' && plan.concurrencyLimit !== null) {
+    const { concurrencyLimit: most } = plan;
+    return most === 0 ? 'its caller to start it' : `a place among the sub-plans of its caller: at most ${most} run at once`;
+  }
   return plan.state === 'scheduled' || plan.state === 'planning' ? plan.waitsFor : null;
 }
 

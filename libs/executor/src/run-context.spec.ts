@@ -35,6 +35,22 @@ describe('cancel', () => {
     expect(await owner.outcome('p1')).toEqual({ kind: 'done', output: { reasons: ['asked', 'forced'] } });
   });
 
+  it('says why, when a limit of time is the reason and not a person', async () => {
+    const { owner } = await startSpecExecutor({
+      name: 'Wait',
+      run: async ({ signal }) => {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        const { isForced, reason, message } = signal.reason as CancelRequested;
+        return { isForced, reason: reason ?? null, message };
+      },
+    });
+    await owner.token('p1');
+    await owner.until(() => owner.claimRequests.length === 1);
+    await turns();
+    owner.sendEvent('p1', { kind: 'cancel', force: true, reason: 'too long' });
+    expect(await owner.outcome('p1')).toEqual({ kind: 'done', output: { isForced: true, reason: 'too long', message: 'too long' } });
+  });
+
   it('that overtakes the answer to the claim is not lost', async () => {
     const gate = new Gate();
     const { owner } = await startSpecExecutor({
