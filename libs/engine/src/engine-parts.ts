@@ -1,11 +1,9 @@
 import type { Clock, IdSource } from '@dynflow/kernel';
 import type { ActivePlans } from './active-plans.js';
 import type { Director } from './director.js';
-import type { PlanHooks } from './plan-events.js';
-import type { PlanPhases } from './plan-phases.js';
 import type { Gate } from './gate.js';
 import type { Limits } from './limits.js';
-import type { ActionCatalogue, HoldKeeper, LocalRunner, Outbox, PlanStore, TurnScheduler } from './ports.js';
+import type { ActionCatalogue, HoldKeeper, LocalRunner, Outbox, PlanStore, TurnScheduler, PlanHooks, PlanPhases } from './ports.js';
 import type { ReferenceResolver } from './references.js';
 import type { RandomSource } from './retries.js';
 import type { PlanResult, PlanState } from './states.js';

@@ -9,9 +9,7 @@ export type { Flow } from './flow.js';
 export { InconsistentPlanError } from './inconsistent-plan.js';
 export { IdempotencyConflictError } from './idempotency.js';
 export type { HistoryEntry, OutputReference, Plan, PlanAnswer, Step } from './model.js';
-export type { PlanHooks } from './plan-events.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
-export type { PlanPhases } from './plan-phases.js';
 export { progressOf, progressOfStep } from './progress.js';
 export type {
   ActionCatalogue,
@@ -25,6 +23,8 @@ export type {
   ReadyToken,
   SubPlanTally,
   TurnScheduler,
+  PlanHooks,
+  PlanPhases,
 } from './ports.js';
 export { chunkView } from './references.js';
 export type { ActionRow, ChunkRow, PlanRow, StepDetail, StepRow, StoredPlan } from './rows.js';

@@ -1,16 +1,9 @@
 import type { PlanEvent, PlanEventKind } from '@dynflow/contracts';
 import { guard, type EngineOptions } from './engine-parts.js';
 import { planResult, type Plan } from './model.js';
+import type { PlanHooks } from './ports.js';
 import type { PlanState } from './states.js';
 import type { Turn } from './turn.js';
-
-/** Who wants to know of the states of plans: hooks of actions. */
-export interface PlanHooks {
-  /** The kinds that an action's hooks want; undefined: it has none. Asked once a plan for each of its actions. */
-  kindsOf(action: string): ReadonlySet<PlanEventKind> | undefined;
-  /** Called after the commit, once for each action and kind. Must not throw; what it does is its own business. */
-  call(event: PlanEvent): void;
-}
 
 interface HookedAction {
   readonly id: number;

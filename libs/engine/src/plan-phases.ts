@@ -2,22 +2,8 @@ import type { PhasedPlan } from '@dynflow/contracts';
 import { guard, type EngineOptions } from './engine-parts.js';
 import { hasFinalizeSteps, type Plan } from './model.js';
 import { InvalidPlanError, type PlannedAction, type PlannedNode } from './plan-expansion.js';
+import type { PlanPhases } from './ports.js';
 import type { Turn } from './turn.js';
-
-/** Wraps whole phases of plans: Dynflow's `plan_phase` and `finalize_phase`. */
-export interface PlanPhases {
-  /** While it is true, every plan is recorded before it is planned, and its planning goes through {@link planPhase}. */
-  readonly wrapsPlanning: boolean;
-  /**
-   * Has a plan planned: `pass` resolves with the names of the actions that were planned, in order, when the tree is complete and before
-   * it is recorded. What is thrown ends the plan's planning in error. It is called again when the planning has to begin anew.
-   */
-  planPhase(plan: PhasedPlan, pass: () => Promise<string[]>): Promise<void>;
-  /** The first finalize step may begin: called after the commit and before any executor hears of it, again after a restart. */
-  finalizeBegins(plan: PhasedPlan): void;
-  /** The plan came to rest after its finalize phase began. */
-  finalizeEnds(plan: string): void;
-}
 
 /** Has the tree of a plan made inside whatever wraps its planning. @throws what they throw, and an error if they never pass on. */
 export async function inPlanPhase(phases: PlanPhases | undefined, plan: Plan, make: () => Promise<PlannedAction>): Promise<PlannedAction> {

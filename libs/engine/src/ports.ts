@@ -8,6 +8,9 @@ import type {
   Schedule,
   StepErrorV1,
   StepTokenV1,
+  PhasedPlan,
+  PlanEvent,
+  PlanEventKind,
 } from '@dynflow/contracts';
 import type { Standing } from './fair-queue.js';
 import type { RecentRun } from './limit-usage.js';
@@ -141,3 +144,26 @@ export interface Outbox {
 
 /** When the next turn runs: soon, but after what is happening now, so that what happens now shares a commit. */
 export type TurnScheduler = (turn: () => void) => void;
+
+/** Who wants to know of the states of plans: hooks of actions. */
+export interface PlanHooks {
+  /** The kinds that an action's hooks want; undefined: it has none. Asked once a plan for each of its actions. */
+  kindsOf(action: string): ReadonlySet<PlanEventKind> | undefined;
+  /** Called after the commit, once for each action and kind. Must not throw; what it does is its own business. */
+  call(event: PlanEvent): void;
+}
+
+/** Wraps whole phases of plans: Dynflow's `plan_phase` and `finalize_phase`. */
+export interface PlanPhases {
+  /** While it is true, every plan is recorded before it is planned, and its planning goes through {@link PlanPhases.planPhase}. */
+  readonly wrapsPlanning: boolean;
+  /**
+   * Has a plan planned: `pass` resolves with the names of the actions that were planned, in order, when the tree is complete and before
+   * it is recorded. What is thrown ends the plan's planning in error. It is called again when the planning has to begin anew.
+   */
+  planPhase(plan: PhasedPlan, pass: () => Promise<string[]>): Promise<void>;
+  /** The first finalize step may begin: called after the commit and before any executor hears of it, again after a restart. */
+  finalizeBegins(plan: PhasedPlan): void;
+  /** The plan came to rest after its finalize phase began. */
+  finalizeEnds(plan: string): void;
+}
