@@ -62,7 +62,7 @@ export const subPlans: Scenario = {
 };
 
 /** One plan of many steps side by side. */
-export const wide: Scenario = onePlan({ name: 'wide', action: 'bench.Wide', how: 'side by side', sizes: [1_000, 10_000] });
+export const wide: Scenario = onePlan({ name: 'wide', action: 'bench.Wide', how: 'side by side', warmUp: 5_000, sizes: [1_000, 10_000] });
 
 /**
  * One plan of many steps, one after the other: a plan that is longer must not cost more for each step. With a server each step takes
@@ -72,6 +72,7 @@ export const sequence: Scenario = onePlan({
   name: 'sequence',
   action: 'bench.Long',
   how: 'one after the other',
+  warmUp: WARM_UP,
   sizes: [1_000, 10_000],
   sizesOnServer: [1_000, 3_000],
 });
@@ -80,11 +81,12 @@ interface OnePlan {
   readonly name: string;
   readonly action: string;
   readonly how: string;
+  readonly warmUp: number;
   readonly sizes: readonly number[];
   readonly sizesOnServer?: readonly number[];
 }
 
-function onePlan({ name, action, how, sizes, sizesOnServer = sizes }: OnePlan): Scenario {
+function onePlan({ name, action, how, warmUp, sizes, sizesOnServer = sizes }: OnePlan): Scenario {
   return {
     name,
     summary: `one plan of ${sizes.join(' or ')} steps ${how}, planned by its executor`,
@@ -92,7 +94,7 @@ function onePlan({ name, action, how, sizes, sizesOnServer = sizes }: OnePlan): 
     measure: (place) =>
       inLab(place, async (lab) => {
         await lab.runMany('bench.Step', WARM_UP, IN_FLIGHT);
-        await lab.run(action, { steps: WARM_UP });
+        await lab.run(action, { steps: warmUp });
         const rows: Figures[] = [];
         for (const steps of place.databaseUrl.startsWith('postgres:') ? sizesOnServer : sizes) {
           const spent = await spentOn(() => lab.run(action, { steps }));
