@@ -180,3 +180,23 @@ describe('secrets', () => {
     expect(owner.claimRequests[1]?.publicKey).toEqual(owner.claimRequests[0]?.publicKey);
   });
 });
+
+describe('what a run gives while it goes on', () => {
+  it.each<[string, (context: RunContext) => void, string]>([
+    ['an update', (context) => context.update({ output: { at: new Date() as unknown as string } }), 'update.output.at: Date'],
+    ['a checkpoint', (context) => context.update({ checkpoint: [Number.NaN] }), 'update.checkpoint.0: NaN'],
+    ['an event', (context) => context.planEvent({ of: 1n as unknown as number }, 0), 'data.of: a bigint'],
+  ])('has to be JSON: %s', async (_what, give, place) => {
+    const { owner } = await startSpecExecutor({
+      name: 'Give',
+      run: async (context) => {
+        give(context);
+        return Promise.resolve({});
+      },
+    });
+    expect(await owner.run('p1')).toMatchObject({
+      kind: 'failed',
+      error: { code: 'DYN_INVALID_OUTPUT', message: expect.stringContaining(place) },
+    });
+  });
+});

@@ -44,7 +44,7 @@ export { descendantsOf, defineMiddleware, extendAction, middlewareOf, passThroug
 export type { DelayCall, Derivable, Middleware, MiddlewareCall, Pass, RunCall } from './middleware.js';
 export { MiddlewareCycleError, doNotUse, orderMiddleware, use } from './middleware-rules.js';
 export type { MiddlewareList, MiddlewarePlace, MiddlewareRule, NamedMiddleware } from './middleware-rules.js';
-export { NotJsonError, performDelay, performPhase, performPlanPhase } from './runners/phases.js';
+export { NotJsonError, assertJson, performDelay, performPhase, performPlanPhase } from './runners/phases.js';
 export type { ActionWithMiddleware, PlannedTree } from './runners/phases.js';
 export { jsonFaultOf } from './runners/json-fault.js';
 export { runLocalAction } from './runners/local-run.js';

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { GrantV1, StepEventV1, SubPlanCounts } from '@dynflow/contracts';
-import { CancelSwitch, type DocumentStore, type InvocationOutcome, type PluginLog, type RunContext } from '@dynflow/plugin';
+import { CancelSwitch, assertJson, type DocumentStore, type InvocationOutcome, type PluginLog, type RunContext } from '@dynflow/plugin';
 import type { ExecutorEnvironment } from '../executor-environment.js';
 import type { HeldStep, StepEventReceiver } from '../protocol/held-step.js';
 import type { Outbox } from '../protocol/outbox.js';
@@ -113,6 +113,7 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
       this.#warnLate('an update');
       return;
     }
+    assertJson(`an update of ${this.grant.action}`, change, 'update');
     // A copy: the run may go on changing what it gave us.
     const copy = JSON.parse(JSON.stringify({ output: change.output, checkpoint: change.checkpoint })) as typeof change;
     this.surroundings.outbox.add(this.held, { kind: 'checkpoint', ...copy });
@@ -123,6 +124,7 @@ export class StepRun implements RunContext<unknown, unknown>, StepEventReceiver 
       this.#warnLate('a planned event');
       return;
     }
+    assertJson(`an event that ${this.grant.action} planned`, data, 'data');
     this.surroundings.outbox.add(this.held, {
       kind: 'checkpoint',
       planEvents: [{ data: JSON.parse(JSON.stringify(data)) as JsonValue, afterMs }],

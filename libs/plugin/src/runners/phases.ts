@@ -24,6 +24,14 @@ export class NotJsonError extends DynflowError {
   }
 }
 
+/** What a run gives to be kept while it goes on has to be JSON, as its output has. @throws NotJsonError naming the place */
+export function assertJson(what: string, value: unknown, name: string): void {
+  const fault = jsonFaultOf(value, name);
+  if (fault !== null) {
+    throw new NotJsonError('DYN_INVALID_OUTPUT', what, fault);
+  }
+}
+
 /**
  * Does a run or finalize phase with all that stands around it. The input is parsed when it has come through; the context has it from
  * then on. Never throws: see `invokeAction`.

@@ -5,7 +5,7 @@ import { middlewareOf } from '../middleware.js';
 import type { Plugin } from '../plugin.js';
 import { CancelSwitch } from '../runners/cancel-switch.js';
 import type { InvocationOutcome } from '../runners/invocation.js';
-import { performPhase } from '../runners/phases.js';
+import { assertJson, performPhase } from '../runners/phases.js';
 import { findAction } from './find-action.js';
 import { MemoryDocumentStore } from './memory-document-store.js';
 import { silentLog } from './silent-log.js';
@@ -182,12 +182,14 @@ class KitContext implements RunContext<unknown> {
   };
 
   readonly update = (change: { output?: JsonObject; checkpoint?: JsonValue }): void => {
+    assertJson(`an update of ${this.action.name}`, change, 'update');
     const copy = structuredClone(change);
     this.updates.push(copy);
     this.merged = { ...this.merged, ...copy.output };
   };
 
   readonly planEvent = (data: JsonValue, afterMs: number): void => {
+    assertJson(`an event that ${this.action.name} planned`, data, 'data');
     this.plannedEvents.push(structuredClone({ data, afterMs }));
   };
 
