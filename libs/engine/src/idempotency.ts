@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { DynflowError, InvalidInputError, type JsonObject, type JsonValue } from '@dynflow/kernel';
+import { DynflowError, InvalidInputError, derivedUuid, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { PlanRequest } from './model.js';
 
 /*
@@ -30,9 +29,7 @@ export function assertKey(key: string): void {
 
 /** Digest of an action and its input, whatever the order of keys. Sealed secrets are not in it: they differ each time. */
 export function fingerprintOf(action: string, input: JsonObject): string {
-  return createHash('sha256')
-    .update(JSON.stringify([action, sorted(input)]))
-    .digest('base64url');
+  return derivedUuid('idempotent launch', action, JSON.stringify(sorted(input)));
 }
 
 /** @throws IdempotencyConflictError unless the plan with the key was asked to be the same. */

@@ -1,9 +1,9 @@
 import { NotFoundError } from '@dynflow/kernel';
 import type { EngineParts } from './engine-parts.js';
-import { assertMoments } from './launches.js';
 import type { HaltedClaims } from './halted-claims.js';
 import type { Plan } from './model.js';
 import type { PlanLoader } from './plan-loader.js';
+import { assertMoments } from './schedule-request.js';
 import { PlanNotScheduledError, type Schedules } from './schedules.js';
 import type { Turn } from './turn.js';
 

@@ -1,18 +1,11 @@
-import { DynflowError, InvalidInputError, type JsonObject } from '@dynflow/kernel';
-import type { Schedule, StepErrorV1, SubPlanRequest } from '@dynflow/contracts';
-import type { EngineOptions, EngineParts } from './engine-parts.js';
+import { DynflowError } from '@dynflow/kernel';
+import type { StepErrorV1 } from '@dynflow/contracts';
+import type { EngineParts } from './engine-parts.js';
 import { assertKey, assertSameLaunch, fingerprintOf } from './idempotency.js';
+import { NOTHING_KNOWN, lookUp } from './known.js';
 import { UnknownActionError } from './plan-expansion.js';
 import type { PlanLoader } from './plan-loader.js';
 import type { Planner, TriggerInput } from './planner.js';
-
-/** What was looked up and asked before plans are made: making them is one step of a turn, which cannot wait. */
-export interface Known {
-  /** Which of the ids that the launches name, as their own or as prerequisites, are stored. */
-  readonly existing: ReadonlySet<string>;
-  /** What executors said of delaying them, by launch. */
-  readonly delays: ReadonlyMap<SubPlanRequest, { input: JsonObject } | { error: StepErrorV1 }>;
-}
 
 /**
  * Takes launches: what must be known before a plan is made is looked up, and the same launch twice is one plan.
@@ -80,48 +73,3 @@ export class Launches {
     return stored.plan.id;
   }
 }
-
-const NOTHING_KNOWN: Known = { existing: new Set(), delays: new Map() };
-
-/** Looks up and asks what {@link Planner.makePlan} has to know of these. @throws UnavailableError */
-export async function lookUp(options: EngineOptions, requests: readonly SubPlanRequest[]): Promise<Known> {
-  const { store, catalogue, outbox } = options;
-  const ids = requests.flatMap(({ id, schedule }) => [...(id === undefined ? [] : [id]), ...(schedule?.after ?? [])]);
-  const existing = await store.existing(ids);
-  const delays = new Map<SubPlanRequest, { input: JsonObject } | { error: StepErrorV1 }>();
-  for (const request of requests) {
-    const declaration = request.schedule === undefined ? undefined : catalogue.declarationOf(request.action);
-    const schedule = scheduleOf(request.schedule);
-    if (schedule !== null && declaration?.delay === 'asked' && !(request.id !== undefined && existing.has(request.id))) {
-      delays.set(request, await outbox.askDelay(declaration, request.input, schedule));
-    }
-  }
-  return { existing, delays };
-}
-
-/** A schedule with everything in it; null: there is none. */
-export function scheduleOf(given: Partial<Schedule> | undefined): Schedule | null {
-  if (given === undefined) {
-    return null;
-  }
-  const { startAtMs = null, startBeforeMs = null, isFrozen = false, after = [] } = given;
-  return { startAtMs, startBeforeMs, isFrozen, after: [...new Set(after)] };
-}
-
-/** @throws InvalidInputError for moments that are none, or a start that would come after the deadline. */
-export function assertMoments({ startAtMs, startBeforeMs }: Pick<Schedule, 'startAtMs' | 'startBeforeMs'>): void {
-  for (const [name, moment] of Object.entries({ startAtMs, startBeforeMs })) {
-    if (moment !== null && !(Number.isFinite(moment) && Math.abs(moment) <= MAX_TIME_MS)) {
-      throw new InvalidInputError(`schedule.${name}`, `schedule.${name}: expected a moment in epoch milliseconds, got ${String(moment)}`);
-    }
-  }
-  if (startAtMs !== null && startBeforeMs !== null && startAtMs >= startBeforeMs) {
-    throw new InvalidInputError(
-      'schedule.startBeforeMs',
-      'schedule.startBeforeMs: it is not after startAtMs, so the plan could never begin',
-    );
-  }
-}
-
-/** The last moment that a date can have. */
-const MAX_TIME_MS = 8.64e15;

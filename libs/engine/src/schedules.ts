@@ -1,4 +1,4 @@
-import { DynflowError, UnavailableError } from '@dynflow/kernel';
+import { DynflowError, UnavailableError, isoTimeOf } from '@dynflow/kernel';
 import type { StepErrorV1 } from '@dynflow/contracts';
 import { failPlanStep } from './endings.js';
 import { RETRY_AFTER_MS, type EngineParts } from './engine-parts.js';
@@ -63,7 +63,7 @@ export class Schedules {
         }
         break;
       case 'expired': {
-        const message = `could not be started before the set time (${new Date(decision.beforeMs).toISOString()})`;
+        const message = `could not be started before the set time (${isoTimeOf(decision.beforeMs)})`;
         failPlanStep(plan, scheduleError('NotStartedInTime', 'DYN_NOT_STARTED_IN_TIME', message), turn);
         director.end(plan, 'timeout', turn);
         break;

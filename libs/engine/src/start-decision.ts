@@ -1,3 +1,4 @@
+import { isoTimeOf } from '@dynflow/kernel';
 import type { Schedule } from '@dynflow/contracts';
 import type { PlanResult } from './states.js';
 
@@ -47,7 +48,7 @@ export function decideStart(schedule: Schedule, prerequisites: readonly Prerequi
     ...(isFrozen ? ['operator: frozen'] : []),
     ...waits.slice(0, NAMED).map(({ plan, standing }) => `plan ${plan}${standing === 'paused' ? ' (paused)' : ''}`),
     ...(waits.length > NAMED ? [`${waits.length - NAMED} more plans`] : []),
-    ...(isEarly ? [`timer at ${new Date(startAtMs).toISOString()}`] : []),
+    ...(isEarly ? [`timer at ${isoTimeOf(startAtMs)}`] : []),
   ];
   const moments = [...(isEarly && !isFrozen ? [startAtMs] : []), ...(startBeforeMs === null ? [] : [startBeforeMs])];
   return { kind: 'wait', waitingFor: reasons.join(', '), untilMs: moments.length === 0 ? null : Math.min(...moments) };

@@ -2,7 +2,7 @@ import { derivedUuid } from '@dynflow/kernel';
 import type { StepErrorV1, SubPlanRequest, SubPlanV1 } from '@dynflow/contracts';
 import { RETRY_AFTER_MS, type EngineParts } from './engine-parts.js';
 import { actionOf, stepOf, type AskedSubPlans, type Plan, type Step } from './model.js';
-import { lookUp, type Known } from './launches.js';
+import { lookUp, type Known } from './known.js';
 import type { PlanLoader } from './plan-loader.js';
 import type { Planner } from './planner.js';
 import type { ActionCatalogue } from './ports.js';
