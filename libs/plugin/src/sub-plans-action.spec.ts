@@ -379,6 +379,20 @@ describe('batches', () => {
     expect(family.children).toHaveLength(6);
   });
 
+  it('cost in proportion to what they make: rows, bytes and calls', async () => {
+    const costOf = async (count: number): Promise<{ rows: number; bytes: number; batches: number }> => {
+      const family = await new Family({ concurrencyLimit: 20 }).begin(count);
+      await family.finish();
+      expect(family.parent.verdict).toBe('stopped/success');
+      const rows = family.world.store.commits.flatMap((changes) => Object.values(changes).flat());
+      return { rows: rows.length, bytes: JSON.stringify(rows).length, batches: family.batches.length };
+    };
+    const [few, many] = [await costOf(100), await costOf(400)];
+    expect(many.rows / few.rows).toBeLessThan(4.2);
+    expect(many.bytes / few.bytes).toBeLessThan(4.3);
+    expect(many.batches / few.batches).toBeLessThan(5);
+  });
+
   it('are never larger than 500', async () => {
     const family = await new Family({ batchSize: 10_000 }).begin(1_200);
     expect(family.batches).toEqual([

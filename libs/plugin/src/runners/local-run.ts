@@ -22,7 +22,7 @@ export function runLocalAction(
       const pass = (changed?: JsonObject): LocalOutcome => from(level + 1, changed ?? current);
       return around.run === undefined ? pass() : around.run(pass, { action: name, input: current, invocation });
     }
-    const parsed = input.safeParse(current);
+    const parsed = parsedOnce(input, current);
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
       const field = `input.${issue?.path.join('.') ?? ''}`;
@@ -39,4 +39,17 @@ export function runLocalAction(
     throw new NotJsonError('DYN_INVALID_OUTPUT', `what ${name} decided`, fault);
   }
   return result;
+}
+
+type Parsed = ReturnType<LocalActionDefinition['input']['safeParse']>;
+
+/** By schema, then by input: an action that waits for ten thousand sub-plans is invoked as often, with the same input. */
+const parsedInputs = new WeakMap<LocalActionDefinition['input'], WeakMap<JsonObject, Parsed>>();
+
+function parsedOnce(schema: LocalActionDefinition['input'], input: JsonObject): Parsed {
+  const known = parsedInputs.get(schema) ?? new WeakMap<JsonObject, Parsed>();
+  parsedInputs.set(schema, known);
+  const parsed = known.get(input) ?? schema.safeParse(input);
+  known.set(input, parsed);
+  return parsed;
 }
