@@ -31,7 +31,7 @@ export async function main(args: readonly string[]): Promise<void> {
 async function writeTable(tests: readonly NamedTest[]): Promise<boolean> {
   await closeTodos(tests);
   const sections = readCatalogue();
-  const text = await renderTable(sections, tests);
+  const text = renderTable(sections, tests);
   mkdirSync(dirname(join(root, tablePath)), { recursive: true });
   writeFileSync(join(root, tablePath), text);
   const problems = problemsOf(sections, tests);

@@ -43,7 +43,9 @@ function problemsOfEntry(entry: Behaviour, tests: readonly NamedTest[]): string[
   if (behaviour.trim() === '' || reason?.trim() === '') {
     problems.push(`${id} says nothing`);
   }
-  if ([hasTest, reason !== undefined, todo === true].filter(Boolean).length !== 1) {
+  if (todo === true && (hasTest || reason !== undefined)) {
+    problems.push(`${id} is marked as open and is not: npm run conformance sees to that`);
+  } else if ([hasTest, reason !== undefined, todo === true].filter(Boolean).length !== 1) {
     problems.push(`${id} must have either a test or a reason`);
   }
   if (mutation !== undefined) {
