@@ -2,6 +2,8 @@
 export { describeBus } from './bus/bus-conformance.js';
 export { CONFORMANCE_PLUGIN } from './bus/bus-world.js';
 export type { BusWorld, BusWorldFactory } from './bus/bus-world.js';
+export { describeDynflowPersistence } from './persistence/dynflow-persistence.js';
+export type { ArchivedWorld } from './persistence/dynflow-persistence.js';
 export { describeSearch } from './persistence/search-conformance.js';
 export { describeStore } from './persistence/store-conformance.js';
 export type { StoreWorld, StoreWorldFactory } from './persistence/store-world.js';
