@@ -182,7 +182,7 @@ describe('secrets', () => {
 });
 
 describe('what a run gives while it goes on', () => {
-  it.each<[string, (context: RunContext) => void, string]>([
+  it.each<[string, (context: Pick<RunContext, 'update' | 'planEvent'>) => void, string]>([
     ['an update', (context) => context.update({ output: { at: new Date() as unknown as string } }), 'update.output.at: Date'],
     ['a checkpoint', (context) => context.update({ checkpoint: [Number.NaN] }), 'update.checkpoint.0: NaN'],
     ['an event', (context) => context.planEvent({ of: 1n as unknown as number }, 0), 'data.of: a bigint'],

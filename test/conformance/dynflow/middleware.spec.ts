@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { JsonValue } from '@dynflow/kernel';
+import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import {
   defineAction,
   defineGatewayMiddleware,
@@ -243,7 +243,7 @@ describe('what is presented', () => {
     const Secretive = defineLocalAction({
       name: 'Secretive',
       input,
-      run: (context) => ({ kind: 'done', output: { pin: '1234', seen: context.input } }),
+      run: (context) => ({ kind: 'done', output: { pin: '1234', seen: context.input as JsonObject } }),
       present: (view) => ({ ...view, output: { ...view.output, pin: '****' } }),
     });
     const Reader = defineLocalAction({
