@@ -17,6 +17,8 @@ export class Gate {
   readonly #limits: Limits;
   /** Steps that would have begun. */
   readonly #kept = new WeakMap<Plan, Set<Step>>();
+  /** Plans that were released by themselves: a hold of new work is not for them. */
+  readonly #released = new WeakSet<Plan>();
   /** Why no plan starts; null: they do. */
   newWorkHeldBecause: string | null = null;
 
@@ -39,7 +41,7 @@ export class Gate {
 
   /** True if the plan must not start now; it is noted in the plan why. */
   keepsFromStarting(plan: Plan, turn: Turn): boolean {
-    if (plan.state !== 'planned' || plan.isCancelRequested) {
+    if (plan.state !== 'planned' || plan.isCancelRequested || this.#released.has(plan)) {
       return false;
     }
     if (plan.heldBecause === null && this.newWorkHeldBecause !== null) {
@@ -56,6 +58,7 @@ export class Gate {
 
   /** Holds a plan: steps that nobody has claimed yet are kept from now on. */
   hold(plan: Plan, reason: string, turn: Turn): void {
+    this.#released.delete(plan);
     plan.heldBecause = reason;
     turn.touchPlan(plan);
     for (const step of plan.steps) {
@@ -70,6 +73,7 @@ export class Gate {
   /** Ends the hold of a plan. @returns the steps that it kept. */
   lift(plan: Plan, turn: Turn): Step[] {
     plan.heldBecause = null;
+    this.#released.add(plan);
     turn.touchPlan(plan);
     const kept = [...(this.#kept.get(plan) ?? [])].filter((step) => step.waitsFor !== null);
     this.#kept.delete(plan);

@@ -147,6 +147,18 @@ describe('a hold of new work', () => {
     expect(world.engine.activePlans).toBe(0);
   });
 
+  it('does not keep a plan that is released by itself', async () => {
+    const world = new EngineWorld();
+    world.actions.executor('p.A');
+    await world.ask((engine) => engine.hold({ reason: 'upgrade' }));
+    const urgent = await world.trigger('p.A');
+    const other = await world.trigger('p.A');
+    expect(await world.ask((engine) => engine.release({ plans: [urgent] }))).toBe(1);
+    await world.runAll();
+    expect([urgent, other].map((plan) => world.plan(plan).verdict)).toEqual(['stopped/success', 'planned/pending']);
+    expect(world.engine.holds).toEqual({ newWork: 'upgrade', plans: 1 });
+  });
+
   it('does not keep a plan from being cancelled', async () => {
     const world = new EngineWorld();
     world.actions.executor('p.A', { cancellable: true });
