@@ -249,7 +249,7 @@ describe('what is presented', () => {
     const Reader = defineLocalAction({
       name: 'Reader',
       input,
-      run: (context) => ({ kind: 'done', output: { got: context.input['pin'] ?? null } }),
+      run: (context) => ({ kind: 'done', output: { got: String(context.input['pin']) } }),
     });
     const Both = defineLocalAction({
       name: 'Both',
