@@ -131,6 +131,26 @@ describe('a gateway whose lease was over', () => {
   });
 });
 
+describe('the connection of commits', () => {
+  it('finds rows by their keys and plans once, also when it was made anew; that of readers is left to the server', async () => {
+    const { pool, commits, close } = await connectPostgres(await server.createDatabase(), () => undefined);
+    const settings = async (of: typeof pool): Promise<unknown[]> =>
+      Promise.all(
+        ['plan_cache_mode', 'enable_seqscan', 'enable_hashjoin', 'enable_mergejoin', 'jit'].map(
+          async (name) => (await of.query<{ value: string }>('SELECT current_setting($1) AS value', [name])).rows[0]?.value,
+        ),
+      );
+    const forCommits = ['force_generic_plan', 'off', 'off', 'off', 'off'];
+    expect(await settings(commits)).toEqual(forCommits);
+
+    await expect(commits.query('SELECT pg_terminate_backend(pg_backend_pid())')).rejects.toThrow();
+
+    expect(await settings(commits)).toEqual(forCommits);
+    expect(await settings(pool)).toEqual(['auto', 'on', 'on', 'on', 'on']);
+    await close();
+  });
+});
+
 describe('a server that fails', () => {
   it('is reported, and used again when it is back', async () => {
     const log: string[] = [];
