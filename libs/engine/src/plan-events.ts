@@ -25,7 +25,7 @@ interface HookedAction {
 export class PlanEvents {
   readonly #options: EngineOptions;
   /** By plan, found when first needed. */
-  readonly #hooked = new WeakMap<Plan, readonly HookedAction[]>();
+  readonly #hooked = new WeakMap<Plan, HookedAction[]>();
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -51,15 +51,20 @@ export class PlanEvents {
   #hookedActionsOf(plan: Plan, hooks: PlanHooks): readonly HookedAction[] {
     let hooked = this.#hooked.get(plan);
     if (hooked === undefined) {
-      const actions = plan.actions.map(({ id, declaration, callerAction }) => ({
-        id,
-        name: declaration.name,
-        isRoot: callerAction === null,
-      }));
-      hooked = actions.flatMap((action) => {
-        const kinds = hooks.kindsOf(action.name);
-        return kinds === undefined ? [] : [{ ...action, kinds }];
-      });
+      hooked = [];
+      const add = (id: number, name: string, isRoot: boolean): void => {
+        const kinds = hooks.kindsOf(name);
+        if (kinds !== undefined) {
+          hooked?.push({ id, name, isRoot, kinds });
+        }
+      };
+      if (plan.request === null) {
+        for (const { id, declaration, callerAction } of plan.actions) {
+          add(id, declaration.name, callerAction === null);
+        }
+      } else {
+        add(1, plan.request.action, true);
+      }
       this.#hooked.set(plan, hooked);
     }
     return hooked;
