@@ -1,20 +1,25 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Ledger, nameOfPoint, type CallPoint } from '@dynflow/testing/faults';
+import type { PlanView } from '@dynflow/plugin';
+import { Ledger, type CallPoint } from '@dynflow/testing/faults';
 import { bundle } from './bundle.js';
 import type { Databases } from './databases.js';
 import type { Entry } from './entries.js';
 import { complaintsOf, type Run } from './judge.js';
 import { LEDGER_FILE } from './run-to-rest.js';
-import { FINDINGS_FILE, SURVIVED_FILE, type Findings, type MetPoint, type Place, type Survived, type Task } from './victim.js';
+import { END_FILE, LEFT_FILE, SURVIVED_FILE, type End, type MetPoint, type Place, type Survived, type Task } from './victim.js';
+
+type Choice = (points: readonly MetPoint[]) => readonly CallPoint[];
 
 export interface CampaignOptions {
   readonly databases: Databases;
   /** Which of the points that an undisturbed run met, to be killed at. */
-  readonly choose: (points: readonly MetPoint[]) => readonly CallPoint[];
+  readonly choose: Choice;
+  /** Kills that are followed by a second one: where the first is, and where the second, of the points that its successor met. */
+  readonly again?: { readonly first: Choice; readonly second: Choice };
   /** Processes at the same time. */
   readonly atOnce: number;
   /** Leaves the directories of runs with complaints, for a look. */
@@ -25,6 +30,8 @@ export interface CampaignOptions {
 /** A kill and what came of it. */
 export interface Kill {
   readonly point: CallPoint;
+  /** Where the process before it was killed, whose plans it had taken over. */
+  readonly after: CallPoint | null;
   /** False if this run never came there: the order of what happens at the same time is not always the same. */
   readonly isReached: boolean;
   readonly complaints: readonly string[];
@@ -32,103 +39,149 @@ export interface Kill {
 
 export interface Campaign {
   readonly points: readonly MetPoint[];
+  /** What processes met that took over. */
+  readonly takeovers: readonly MetPoint[];
   readonly kills: readonly Kill[];
 }
 
 interface Case {
   readonly point: CallPoint | null;
+  /** The case whose place this one's is a copy of. */
+  readonly after: Case | null;
   readonly place: Place;
 }
 
 /** A run takes a second or two; one that has not ended by then waits for something that will not come. */
-const RUN_LIMIT_MS = 30_000;
+const RUN_LIMIT_MS = 60_000;
 
 /**
  * Runs the scenario once undisturbed, and then once for each chosen point with a process that is killed there. Each next process first
  * sees to what the one before it left. All are real processes on real databases.
  */
-export async function runCampaign({ databases, choose, atOnce, keeps = false, onKill }: CampaignOptions): Promise<Campaign> {
+export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   const root = mkdtempSync(join(tmpdir(), 'dynflow-faults-'));
   const program = await bundle(join(import.meta.dirname, 'victim.ts'));
-  let places = 0;
-  const makeCase = async (point: CallPoint | null): Promise<Case> => {
-    places += 1;
-    const directory = join(root, String(places));
-    mkdirSync(directory);
-    return { point, place: { directory, databaseUrl: await databases.make(directory) } };
-  };
-  const work = async (before: Case | null, next: Case | null): Promise<string> => {
-    if (before !== null) {
-      await databases.release(before.place.databaseUrl);
-    }
-    const run = next === null ? null : { ...next.place, killAt: next.point };
-    return runProcess(program.loader, { recover: before?.place ?? null, run, limitMs: RUN_LIMIT_MS });
-  };
   try {
-    const first = await makeCase(null);
-    const failure = await work(null, first);
-    if (!existsSync(join(first.place.directory, SURVIVED_FILE))) {
-      throw new Error(`the undisturbed run failed: ${failure}`);
-    }
-    const { points, ...end } = read<Survived>(first.place, SURVIVED_FILE);
-    const clean: Run = { ...end, ledger: ledgerOf(first.place) };
-    const undisturbed = complaintsOf({ ...clean, left: [], integrity: await databases.check(first.place.databaseUrl) }, clean);
-    if (undisturbed.length > 0) {
-      throw new Error(`the undisturbed run is not as it should be: ${undisturbed.join('; ')}`);
-    }
-
-    const waiting = [...choose(points)];
-    const kills: Kill[] = [];
-    const judge = async ({ point, place }: Case, failed: string): Promise<void> => {
-      if (point !== null) {
-        const isReached = !existsSync(join(place.directory, SURVIVED_FILE));
-        const complaints = existsSync(join(place.directory, FINDINGS_FILE))
-          ? await judgePlace(place, clean, databases)
-          : [`not recovered: ${failed}`];
-        const kill = { point, isReached, complaints };
-        kills.push(kill);
-        onKill?.(kill);
-        if (complaints.length === 0 || !keeps) {
-          rmSync(place.directory, { recursive: true });
-        }
-      }
-    };
-    const worker = async (): Promise<void> => {
-      let before: Case | null = null;
-      for (let point = waiting.shift(); point !== undefined; point = waiting.shift()) {
-        const next: Case = await makeCase(point);
-        const failed = await work(before, next);
-        if (before !== null) {
-          await judge(before, failed);
-          if (!existsSync(join(before.place.directory, FINDINGS_FILE)) && kills.at(-1)?.complaints.length) {
-            // The process never got to its own point.
-            waiting.push(point);
-            before = null;
-            continue;
-          }
-        }
-        before = next;
-      }
-      if (before !== null) {
-        await judge(before, await work(before, null));
-      }
-    };
-    await Promise.all(Array.from({ length: atOnce }, worker));
-    return { points, kills };
+    return await new Campaigner(options, root, program.loader).run();
   } finally {
     program.dispose();
-    if (!keeps) {
+    if (options.keeps !== true) {
       rmSync(root, { recursive: true, force: true });
     }
   }
 }
 
-async function judgePlace(place: Place, clean: Run, databases: Databases): Promise<string[]> {
-  const findings = read<Findings>(place, FINDINGS_FILE);
-  return complaintsOf({ ...findings, ledger: ledgerOf(place), integrity: await databases.check(place.databaseUrl) }, clean);
+class Campaigner {
+  readonly #kills: Kill[] = [];
+  #places = 0;
+
+  constructor(
+    private readonly options: CampaignOptions,
+    private readonly root: string,
+    private readonly loader: string,
+  ) {}
+
+  async run(): Promise<Campaign> {
+    const { choose, again, databases, atOnce } = this.options;
+    const first = await this.#make(null, null);
+    const { points, ...end } = await this.#survive(first);
+    const clean: Run = { ...end, ledger: this.#ledgerOf(first) };
+    const complaints = complaintsOf({ ...clean, left: [], integrity: await databases.check(first.place.databaseUrl) }, clean);
+    if (complaints.length > 0) {
+      throw new Error(`the undisturbed run is not as it should be: ${complaints.join('; ')}`);
+    }
+    const waiting: { point: CallPoint; after: Case | null }[] = choose(points).map((point) => ({ point, after: null }));
+    const takeovers: MetPoint[] = [];
+    for (const point of again?.first(points) ?? []) {
+      const after = await this.#make(point, null);
+      await this.#process(null, after);
+      const met = await this.#survive(await this.#make(null, after));
+      takeovers.push(...met.points);
+      waiting.push(...(again?.second(met.points) ?? []).map((second) => ({ point: second, after })));
+    }
+    const worker = async (): Promise<void> => {
+      let before: Case | null = null;
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const made: Case = await this.#make(next.point, next.after);
+        const words = await this.#process(before, made);
+        if (before === null || (await this.#judge(before, words, clean))) {
+          before = made;
+        } else {
+          // The process never came to its own point.
+          waiting.push(next);
+          before = null;
+        }
+      }
+      if (before !== null) {
+        await this.#judge(before, await this.#process(before, null), clean);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    return { points, takeovers, kills: this.#kills };
+  }
+
+  async #make(point: CallPoint | null, after: Case | null): Promise<Case> {
+    this.#places += 1;
+    const directory = join(this.root, String(this.#places));
+    mkdirSync(directory);
+    for (const file of after === null ? [] : [LEDGER_FILE, LEFT_FILE]) {
+      const from = join((after?.place ?? { directory }).directory, file);
+      if (existsSync(from)) {
+        copyFileSync(from, join(directory, file));
+      }
+    }
+    const databaseUrl = await this.options.databases.make(directory, after?.place.databaseUrl);
+    return { point, after, place: { directory, databaseUrl } };
+  }
+
+  /** Runs a process that first recovers one case and is then killed in another. @returns what it wrote, in case of need. */
+  async #process(before: Case | null, next: Case | null): Promise<string> {
+    // Whoever had these open was killed.
+    for (const { place } of [before, next?.after ? next : null].filter((one) => one !== null)) {
+      await this.options.databases.release(place.databaseUrl);
+    }
+    const run = next === null ? null : { ...next.place, killAt: next.point };
+    return runProcess(this.loader, { recover: before?.place ?? null, run, limitMs: RUN_LIMIT_MS });
+  }
+
+  /** Runs a case in which nobody is killed. */
+  async #survive(one: Case): Promise<Survived> {
+    const words = await this.#process(null, one);
+    if (!existsSync(join(one.place.directory, SURVIVED_FILE))) {
+      throw new Error(`a run without a kill failed: ${words}`);
+    }
+    return read<Survived>(one.place, SURVIVED_FILE);
+  }
+
+  /** @returns false if it was never recovered. */
+  async #judge({ point, after, place }: Case, words: string, clean: Run): Promise<boolean> {
+    const { keeps, onKill, databases } = this.options;
+    const isRecovered = existsSync(join(place.directory, END_FILE));
+    if (point !== null) {
+      const complaints = isRecovered ? await this.#complaints(place, clean, databases) : [`not recovered: ${words}`];
+      const isReached = !existsSync(join(place.directory, SURVIVED_FILE));
+      const kill = { point, after: after?.point ?? null, isReached, complaints };
+      this.#kills.push(kill);
+      onKill?.(kill);
+      if (complaints.length === 0 || keeps !== true) {
+        rmSync(place.directory, { recursive: true });
+      }
+    }
+    return isRecovered;
+  }
+
+  async #complaints(place: Place, clean: Run, databases: Databases): Promise<string[]> {
+    const left = new Ledger<PlanView[]>(join(place.directory, LEFT_FILE)).entries().flat();
+    const integrity = await databases.check(place.databaseUrl);
+    return complaintsOf({ ...read<End>(place, END_FILE), ledger: this.#ledgerOf({ place }), left, integrity }, clean);
+  }
+
+  #ledgerOf({ place }: { place: Place }): Entry[] {
+    return new Ledger<Entry>(join(place.directory, LEDGER_FILE)).entries();
+  }
 }
 
-/** @returns what it wrote, for the case that it did not do what it should. */
+/** @returns how it ended and what it wrote last. */
 async function runProcess(loader: string, task: Task): Promise<string> {
   const child = spawn(process.execPath, [loader, JSON.stringify(task)], { stdio: ['ignore', 'pipe', 'pipe'] });
   let written = '';
@@ -141,10 +194,3 @@ async function runProcess(loader: string, task: Task): Promise<string> {
 function read<T>({ directory }: Place, file: string): T {
   return JSON.parse(readFileSync(join(directory, file), 'utf8')) as T;
 }
-
-function ledgerOf({ directory }: Place): Entry[] {
-  return new Ledger<Entry>(join(directory, LEDGER_FILE)).entries();
-}
-
-/** Name of a point, to find it again. */
-export const nameOfKill = ({ point }: Kill): string => nameOfPoint(point);

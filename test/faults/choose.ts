@@ -13,3 +13,17 @@ export function aroundWritesAndEvery(n: number): (points: readonly MetPoint[]) =
       return isFirst || isLast || index % n === 0;
     });
 }
+
+/** So many of these, evenly spread. */
+export function spread(count: number, points: readonly CallPoint[]): readonly CallPoint[] {
+  return points.filter((_, index) => Math.floor((index * count) / points.length) !== Math.floor(((index - 1) * count) / points.length));
+}
+
+/** Commits that have been made, of all parts of the run. */
+export function someCommits(count: number): (points: readonly MetPoint[]) => readonly CallPoint[] {
+  return (points) =>
+    spread(
+      count,
+      points.filter(({ call, moment }) => call === 'Database.plans.commit' && moment === 'after'),
+    );
+}

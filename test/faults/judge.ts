@@ -16,7 +16,7 @@ export interface Run {
 
 /** A run whose process was killed, and that another one brought to its end. */
 export interface DisturbedRun extends Run {
-  /** The plans as the killed process left them. */
+  /** The plans as each killed process left them. */
   readonly left: readonly PlanView[];
   /** What the database says of itself. */
   readonly integrity: string;
@@ -93,9 +93,14 @@ function planComplaints(run: DisturbedRun, clean: Run, expected: PlanView): stri
 
 /** Steps that were being run by the process that died, of actions that must not run again. */
 function lostSteps(left: readonly PlanView[], id: string): Set<number> {
-  const view = left.find((plan) => plan.id === id);
-  const isRepeatable = (action: number): boolean => REPEATABLE.has(view?.actions.find((one) => one.id === action)?.name ?? '');
-  return new Set(view?.steps.filter(({ state, action }) => state === 'running' && !isRepeatable(action)).map((step) => step.id));
+  const views = left.filter((plan) => plan.id === id);
+  const isRepeatable = (view: PlanView, action: number): boolean =>
+    REPEATABLE.has(view.actions.find((one) => one.id === action)?.name ?? '');
+  return new Set(
+    views.flatMap((view) =>
+      view.steps.filter(({ state, action }) => state === 'running' && !isRepeatable(view, action)).map((step) => step.id),
+    ),
+  );
 }
 
 /** The one plan whose id is not the client's is known by its label. */

@@ -47,7 +47,7 @@ export async function runToRest({ directory, databaseUrl, onPoint, limitMs }: Ru
   const answers = ledger.entries().filter((entry) => entry.kind === 'acknowledged');
   const answered = new Set(answers.map(({ act }) => act));
   const plans = new Set([...PLANS, ...answers.flatMap(({ plan }) => plan ?? [])]);
-  const core = await startGateway(databaseUrl, ledger, recorder);
+  const core = await startGateway({ directory, databaseUrl }, ledger, recorder);
 
   const mute = new Set<string>();
   const timer = setTimeout(() => changes.end(), limitMs);
@@ -83,10 +83,15 @@ export async function runToRest({ directory, databaseUrl, onPoint, limitMs }: Ru
   }
 }
 
-async function startGateway(databaseUrl: string, ledger: Ledger<Entry>, recorder: PortRecorder): Promise<GatewayCore> {
+async function startGateway(
+  { directory, databaseUrl }: Pick<RunOptions, 'directory' | 'databaseUrl'>,
+  ledger: Ledger<Entry>,
+  recorder: PortRecorder,
+): Promise<GatewayCore> {
   const { config } = await loadGatewayConfig({
     env: {
       DYNFLOW_DATABASE_URL: databaseUrl,
+      DYNFLOW_SECRET_KEYS_FILE: join(directory, 'keys.json'),
       DYNFLOW_PLUGINS: '',
       DYNFLOW_SLOTS: '20',
       DYNFLOW_LOG_LEVEL: 'warn',
