@@ -67,7 +67,7 @@ function makeWorld(): EngineWorld {
 /** Goes on with everything, as a gateway, its executors and an operator would. */
 async function finish(world: EngineWorld, plans: readonly string[]): Promise<void> {
   // The executors of that time are gone, with what they held.
-  world.engine.executorLost('demo', 'e1', () => true);
+  void world.engine.executorLost('demo', 'e1', () => true);
   for (let round = 0; round < 20; round += 1) {
     await world.runAll();
     await world.advance(3_600_000);
@@ -116,7 +116,7 @@ describe('recorded plans', () => {
 
   it('are of every state in which a plan can be stored', () => {
     const states = files.flatMap((name) => (read(name).tables['dynflow_execution_plans'] ?? []).map(({ state }) => state));
-    expect([...new Set(states)].toSorted()).toEqual(['paused', 'planned', 'planning', 'running', 'stopped']);
+    expect(new Set(states)).toEqual(new Set(['paused', 'planned', 'planning', 'running', 'stopped']));
   });
 });
 
