@@ -9,10 +9,10 @@ import { faultsOf, tableOf } from './report.js';
 import type { MetPoint } from './victim.js';
 
 /** Beside the points around each write. By hand (`npm run faults`) it is every point, which takes some minutes. */
-const EVERY = 40;
+const EVERY = 80;
 /** How many successors are killed in turn, and at how many points each. */
 const SUCCESSORS = 2;
-const SECOND_KILLS = 20;
+const SECOND_KILLS = 12;
 
 it('a service that is killed at any point of its plans is followed by one that brings each plan to a stated end', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'dynflow-faults-template-'));
