@@ -1,6 +1,6 @@
 import { assertNever, type JsonObject, type JsonValue } from '@dynflow/kernel';
 import type { LocalEvent, LocalOutcome, StepErrorV1 } from '@dynflow/contracts';
-import { cancelPlanStep, failUnbegun, giveUpSteps, hasCancellableRun } from './endings.js';
+import { Cancellation, abandon, type PlanCourse } from './cancellation.js';
 import type { Gate } from './gate.js';
 import { actionOf, hasFinalizeSteps, stepOf, type Action, type AskedSubPlans, type Claim, type Plan, type Step } from './model.js';
 import { movePlan, moveStep, remember } from './moves.js';
@@ -9,7 +9,7 @@ import { sayProgress } from './progress.js';
 import { rescueStrategyOf } from './rescue.js';
 import { isLossRetried, nextRunOf, recordAttempt, type NextRun, type RandomSource } from './retries.js';
 import { cursorOf } from './rows.js';
-import { cancelMessage } from './step-events.js';
+import { skip } from './skipping.js';
 import type { SubPlans } from './sub-plans.js';
 import { waitsForVersion } from './served-versions.js';
 import { isRunTimeOver, timeLimitError } from './time-limit-error.js';
@@ -31,15 +31,15 @@ import type { Turn } from './turn.js';
  *     steps: they say how it went.
  * D5. What follows from a change is done one after the other from a list, so that a long chain of steps that end at once nests no calls.
  */
-export class Director {
+export class Director implements PlanCourse {
   readonly #catalogue: ActionCatalogue;
   readonly #subPlans: SubPlans;
   readonly #world: string;
   readonly #planOf: (id: string | null) => Plan | undefined;
   readonly #gate: Gate;
   readonly #random: RandomSource;
-  /** By plan, found when first needed: many steps may be skipped, and each must not cost a look at all actions. */
-  readonly #dependents = new WeakMap<Plan, Map<number, Step[]>>();
+  /** What a cancel, and a halt, make of plans and steps. */
+  readonly cancellation: Cancellation;
   #followUps: (() => void)[] = [];
   #isFollowingUp = false;
 
@@ -57,6 +57,11 @@ export class Director {
     this.#planOf = options.planOf;
     this.#gate = options.gate;
     this.#random = options.random;
+    this.cancellation = new Cancellation({
+      course: this,
+      subPlans: this.#subPlans,
+      isLocal: (plan, step) => this.#isLocal(plan, step),
+    });
   }
 
   /** Starts a planned plan, or resumes a paused one. A planned one that is held stays as it is. */
@@ -111,7 +116,7 @@ export class Director {
     }
     const { abandonedOutput } = actionOf(plan, step.action).declaration;
     if (plan.isExternal && step.kind === 'run' && step.state.name === 'running' && abandonedOutput !== undefined) {
-      this.#abandon(plan, step, abandonedOutput, `${error.errorClass}: ${error.message}\n`, turn);
+      abandon(this, plan, step, abandonedOutput, `${error.errorClass}: ${error.message}\n`, turn);
       return;
     }
     moveStep(plan, step, { name: 'error', error, isRetrying: false }, turn);
@@ -153,9 +158,9 @@ export class Director {
     }
     const wakeAtMs = options.wakeAfterMs === undefined ? null : turn.nowMs + options.wakeAfterMs;
     moveStep(plan, step, { name: 'suspended', waitingFor: options.waitingFor, isDue: false, wakeAtMs }, turn);
-    if (step.isCancelRequested && !this.#seesToCancel(plan, step) && !this.#awaitsSubPlans(plan, step)) {
+    if (step.isCancelRequested && !this.cancellation.seesToCancel(plan, step) && !this.cancellation.awaitsSubPlans(plan, step)) {
       // Nobody holds it any more, and nobody is to begin it again.
-      this.#endUnstarted(plan, step, turn);
+      this.cancellation.endUnstarted(plan, step, turn);
       return;
     }
     if (options.askedSubPlans !== undefined) {
@@ -232,84 +237,6 @@ export class Director {
     }
   }
 
-  /**
-   * Cancels a plan: it is stored, so that it holds for steps that start later and after a restart.
-   *
-   * @param because what is said of steps that end without having begun.
-   * @returns how many steps were told or ended.
-   */
-  cancel(plan: Plan, isForced: boolean, turn: Turn, because?: string): number {
-    if (plan.state === 'stopped') {
-      return 0;
-    }
-    plan.isCancelRequested = true;
-    turn.touchPlan(plan);
-    switch (plan.state) {
-      case 'paused':
-        // As if it had been cancelled before the failure.
-        this.end(plan, 'finish execution', turn);
-        return 0;
-      case 'pending':
-      case 'scheduled':
-        cancelPlanStep(plan, turn);
-        this.end(plan, 'Delayed task cancelled', turn);
-        return 1;
-      case 'planning':
-        if (plan.isExternal && !isForced) {
-          // Its steps have to tell its starter, once somebody has said what they are.
-          return 0;
-        }
-        cancelPlanStep(plan, turn);
-        this.end(plan, 'planning cancelled', turn);
-        return 1;
-      case 'planned':
-        if (!plan.isExternal && (plan.callerPlan !== null || !hasCancellableRun(plan))) {
-          this.#subPlans.startAnyway(plan);
-          const ended = failUnbegun(plan, because ?? 'Cancelled before it started.', turn);
-          this.end(plan, 'finish execution', turn);
-          return ended;
-        }
-        break;
-      case 'running':
-        break;
-      default:
-        assertNever(plan.state);
-    }
-    const wasHeld = plan.heldBecause !== null;
-    if (plan.state === 'planned') {
-      plan.heldBecause = null;
-      if (!this.#subPlans.startAnyway(plan) && !wasHeld) {
-        return 0;
-      }
-      const before = plan.tally.pending;
-      this.start(plan, turn);
-      return before - plan.tally.pending;
-    }
-    let told = 0;
-    for (const step of plan.steps) {
-      if (this.#cancelStep(plan, step, isForced, turn)) {
-        told += 1;
-      }
-    }
-    if (wasHeld && plan.state === 'running') {
-      // What a cancel leaves to be done, such as telling the starter, is not held any more.
-      this.letGo(plan, turn);
-    }
-    return told;
-  }
-
-  /** Ends a plan by force: its steps stay as they are, those who run them are told to stop, and nothing follows from what they say. */
-  halt(plan: Plan, turn: Turn): void {
-    plan.isHalted = true;
-    plan.cursor = null;
-    for (const step of giveUpSteps(plan, turn)) {
-      if (step.state.name === 'running' && step.state.claim !== null) {
-        turn.events.push(cancelMessage(plan, step, step.state.claim, actionOf(plan, step.action).declaration.name, true));
-      }
-    }
-    this.end(plan, 'halt execution', turn);
-  }
-
   /** Ends a plan that does not come to its end by itself. Its steps are the caller's to see to. */
   end(plan: Plan, history: string, turn: Turn): void {
     plan.waitsFor = null;
@@ -350,25 +277,6 @@ export class Director {
     this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
   }
 
-  /** Skips a failed step with everything that needs its output. The plan must not be running. @returns the ids of the skipped steps. */
-  skip(plan: Plan, first: Step, turn: Turn): number[] {
-    const skipped: number[] = [];
-    const queue = first.state.name === 'error' ? [first] : [];
-    for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
-      if (!this.#skipStep(plan, step, turn)) {
-        continue;
-      }
-      skipped.push(step.id);
-      const action = actionOf(plan, step.action);
-      if (step.kind === 'run' && action.finalizeStep !== null) {
-        queue.push(stepOf(plan, action.finalizeStep));
-      }
-      queue.push(...this.#dependentsOf(plan, step.id));
-    }
-    turn.touchPlan(plan);
-    return skipped;
-  }
-
   /** Makes a paused plan go on: failed steps run again, the finalize phase starts anew. */
   resume(plan: Plan, turn: Turn): void {
     for (const step of plan.steps) {
@@ -391,35 +299,6 @@ export class Director {
     this.start(plan, turn);
   }
 
-  /** D4: ends a run step that was not begun before its plan was cancelled. @returns true if it did. */
-  endIfCancelled(plan: Plan, step: Step, turn: Turn): boolean {
-    const isUnbegun = step.state.name === 'pending' || step.state.name === 'error';
-    if (!isUnbegun || !plan.isCancelRequested || step.kind !== 'run' || !actionOf(plan, step.action).declaration.cancellable) {
-      return false;
-    }
-    this.#endUnstarted(plan, step, turn);
-    return true;
-  }
-
-  /** The run steps whose input takes the output of this one. */
-  #dependentsOf(plan: Plan, id: number): readonly Step[] {
-    let dependents = this.#dependents.get(plan);
-    if (dependents === undefined) {
-      dependents = new Map();
-      for (const { runStep, references } of plan.actions) {
-        for (const source of new Set(references.map(({ step }) => step))) {
-          const known = dependents.get(source) ?? [];
-          dependents.set(source, known);
-          if (runStep !== null) {
-            known.push(stepOf(plan, runStep));
-          }
-        }
-      }
-      this.#dependents.set(plan, dependents);
-    }
-    return dependents.get(id) ?? [];
-  }
-
   #isLocal(plan: Plan, step: Step): boolean {
     return this.#catalogue.isLocal(actionOf(plan, step.action).declaration.name);
   }
@@ -437,7 +316,7 @@ export class Director {
         return;
       case 'pending':
       case 'error':
-        if (this.endIfCancelled(plan, step, turn)) {
+        if (this.cancellation.endIfCancelled(plan, step, turn)) {
           return;
         }
         if (action.declaration.finalize.kind === 'failUnless' && step.kind === 'finalize') {
@@ -600,7 +479,7 @@ export class Director {
       case 'Skip':
         for (const step of plan.steps) {
           if (step.state.name === 'error') {
-            this.skip(plan, step, turn);
+            skip(plan, step, turn);
           }
         }
         this.walk(plan, turn);
@@ -635,101 +514,6 @@ export class Director {
         this.start(sibling, turn);
       }
     }
-  }
-
-  #skipStep(plan: Plan, step: Step, turn: Turn): boolean {
-    switch (step.state.name) {
-      case 'error':
-        if (step.kind === 'run') {
-          moveStep(plan, step, { name: 'skipping' }, turn);
-        }
-        moveStep(plan, step, { name: 'skipped' }, turn);
-        return true;
-      case 'pending':
-        moveStep(plan, step, { name: 'skipped' }, turn);
-        return true;
-      case 'scheduling':
-      case 'running':
-      case 'suspended':
-      case 'success':
-      case 'skipping':
-      case 'skipped':
-      case 'cancelled':
-        return false;
-      default:
-        return assertNever(step.state);
-    }
-  }
-
-  #cancelStep(plan: Plan, step: Step, isForced: boolean, turn: Turn): boolean {
-    const { declaration } = actionOf(plan, step.action);
-    if (!declaration.cancellable || step.kind !== 'run') {
-      return false;
-    }
-    const seesToIt = step.state.name === 'suspended' && this.#seesToCancel(plan, step) && !(isForced && step.isCancelForced);
-    if ((step.isReady || step.waitsFor !== null) && !seesToIt) {
-      step.isReady = false;
-      this.#endUnstarted(plan, step, turn);
-      return true;
-    }
-    if (step.state.name !== 'running' && step.state.name !== 'suspended') {
-      return false;
-    }
-    step.isCancelRequested = true;
-    step.isCancelForced ||= isForced;
-    turn.touchStep(plan, step);
-    const isRetry = step.state.name === 'suspended' && step.state.isRetry === true;
-    if (this.#isLocal(plan, step) && !isRetry) {
-      this.wake(plan, step, { kind: 'cancel', force: isForced }, turn);
-    } else if (step.state.name === 'running' && step.state.claim !== null) {
-      turn.events.push(cancelMessage(plan, step, step.state.claim, declaration.name, isForced));
-    } else if (!isRetry && this.#awaitsSubPlans(plan, step)) {
-      // They are cancelled too; it ends when the last of them has.
-      return true;
-    } else if (!isRetry && seesToIt) {
-      this.wake(plan, step, undefined, turn);
-    } else {
-      this.#endUnstarted(plan, step, turn);
-    }
-    return true;
-  }
-
-  /** Its sub-plans are at rest: a cancelled step that waited for them ends. @returns true if it did. */
-  endIfWaitIsOver(plan: Plan, step: Step, turn: Turn): boolean {
-    if (!step.isCancelRequested || step.state.name !== 'suspended' || this.#seesToCancel(plan, step)) {
-      return false;
-    }
-    this.#endUnstarted(plan, step, turn);
-    return true;
-  }
-
-  /** A parked step that is to be cancelled is invoked, and decides itself. */
-  #seesToCancel(plan: Plan, step: Step): boolean {
-    return this.#isLocal(plan, step) || actionOf(plan, step.action).declaration.cancelParked === 'invoke';
-  }
-
-  #awaitsSubPlans(plan: Plan, step: Step): boolean {
-    return step.askedSubPlans !== null || (this.#subPlans.countsOf(plan.id, step.action)?.pending ?? 0) > 0;
-  }
-
-  /** Ends a cancelled step that nobody holds, in its executor's place. */
-  #endUnstarted(plan: Plan, step: Step, turn: Turn): void {
-    const { declaration } = actionOf(plan, step.action);
-    const text = step.state.name === 'suspended' ? 'Cancelled while it waited.\n' : 'Cancelled before it started.\n';
-    moveStep(plan, step, { name: 'running', claim: null }, turn);
-    if (declaration.abandonedOutput !== undefined) {
-      this.#abandon(plan, step, declaration.abandonedOutput, text, turn);
-    } else {
-      this.stepFailed(plan, step, { errorClass: 'Cancelled', message: text.trim(), code: 'DYN_CANCELLED', kind: 'final' }, undefined, turn);
-    }
-  }
-
-  #abandon(plan: Plan, step: Step, output: JsonObject, text: string, turn: Turn): void {
-    if (actionOf(plan, step.action).declaration.chunksAs !== undefined) {
-      turn.chunks.push({ plan: plan.id, action: step.action, seq: step.nextSeq, kind: 'debug', timestampMs: turn.nowMs, text });
-      step.nextSeq += 1;
-    }
-    this.stepDone(plan, step, output, turn);
   }
 }
 

@@ -23,6 +23,7 @@ import type { StoredPlan } from './rows.js';
 import { giveEvent } from './planned-events.js';
 import { Schedules } from './schedules.js';
 import { Singletons } from './singletons.js';
+import { skip } from './skipping.js';
 import { StepHolders } from './step-holders.js';
 import { SubPlanNews } from './sub-plan-news.js';
 import { servedChanged } from './served-versions.js';
@@ -344,7 +345,7 @@ export class Engine {
         if (step === undefined) {
           throw new NotFoundError('DYN_STEP_NOT_FOUND', `the plan ${planId} has no step ${stepId}`);
         }
-        return this.#parts.director.skip(plan, step, turn);
+        return skip(plan, step, turn);
       });
     });
   }

@@ -14,7 +14,7 @@ import { actionOf, type Claim, type Plan, type Step } from './model.js';
 import { sayProgress } from './progress.js';
 import { planEvents } from './planned-events.js';
 import type { ActionCatalogue, ReadyToken } from './ports.js';
-import { askedSubPlans } from './sub-plan-maker.js';
+import { askedSubPlans } from './asked-sub-plans.js';
 import type { SubPlans } from './sub-plans.js';
 import { timeLimitError } from './time-limit-error.js';
 import { tokenOf, type Turn } from './turn.js';

@@ -32,7 +32,7 @@ export class Interventions {
       // Those that wait first: else they would begin in the places of those that end.
       const waiting = family.filter(({ state }) => state === 'planned');
       const others = family.filter(({ state }) => state !== 'planned');
-      return [...waiting, ...others].reduce((told, plan) => told + this.#engine.director.cancel(plan, isForced, turn), 0);
+      return [...waiting, ...others].reduce((told, plan) => told + this.#engine.director.cancellation.cancel(plan, isForced, turn), 0);
     };
     const told = await this.#ifActive(id, cancelAll);
     return told ?? this.#withStored(id, ['paused'], cancelAll);
@@ -44,7 +44,7 @@ export class Interventions {
     const halt = (turn: Turn): true => {
       for (const plan of hasFamily ? this.#family(id) : this.#family(id).slice(0, 1)) {
         const before = turn.events.length;
-        this.#engine.director.halt(plan, turn);
+        this.#engine.director.cancellation.halt(plan, turn);
         told.push(...turn.events.slice(before));
       }
       return true;

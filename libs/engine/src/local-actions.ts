@@ -4,7 +4,7 @@ import type { EngineParts } from './engine-parts.js';
 import { actionOf, type Plan, type Step } from './model.js';
 import { moveStep } from './moves.js';
 import { planLocalEvent } from './planned-events.js';
-import { withIds } from './sub-plan-maker.js';
+import { withIds } from './asked-sub-plans.js';
 import type { SubPlanNews } from './sub-plan-news.js';
 import type { Turn } from './turn.js';
 
@@ -49,7 +49,7 @@ export class LocalActions {
     const { state } = step;
     // Another event of this turn has ended it already.
     const isOver = state.name === 'success' || state.name === 'skipped' || state.name === 'cancelled';
-    if (isOver || (state.name === 'error' && !state.isRetrying) || this.#engine.director.endIfCancelled(plan, step, turn)) {
+    if (isOver || (state.name === 'error' && !state.isRetrying) || this.#engine.director.cancellation.endIfCancelled(plan, step, turn)) {
       return;
     }
     if (state.name === 'suspended' && state.isRetry === true && (!state.isDue || event !== undefined)) {
@@ -114,7 +114,7 @@ export class LocalActions {
         for (const id of this.#engine.subPlans.waitingOf(plan.id, action.id)) {
           const child = this.#engine.plans.get(id);
           if (child !== undefined) {
-            this.#engine.director.cancel(child, false, turn, command.message);
+            this.#engine.director.cancellation.cancel(child, false, turn, command.message);
           }
         }
         return;

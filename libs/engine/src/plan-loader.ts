@@ -7,7 +7,7 @@ import { planFromRows, type StoredPlan } from './rows.js';
 import type { Schedules } from './schedules.js';
 import type { Singletons } from './singletons.js';
 import type { PlanState } from './states.js';
-import { askAgain } from './sub-plan-maker.js';
+import { askAgain } from './asked-sub-plans.js';
 import { SubPlanRecount } from './sub-plan-recount.js';
 import type { Timers } from './timers.js';
 import type { Turn } from './turn.js';

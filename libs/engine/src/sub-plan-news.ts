@@ -72,7 +72,7 @@ export class SubPlanNews {
     if (counts.pending > 0 || step.askedSubPlans !== null) {
       return false;
     }
-    if (this.#engine.director.endIfWaitIsOver(plan, step, turn)) {
+    if (this.#engine.director.cancellation.endIfWaitIsOver(plan, step, turn)) {
       return true;
     }
     // The id follows from what is told: after a turn that could not be committed the same event is told, not another one.

@@ -1,5 +1,6 @@
 import type { SubPlanCounts } from '@dynflow/contracts';
-import { planResult, type Plan, type SettledSubPlans } from './model.js';
+import type { Plan, SettledSubPlans } from './model.js';
+import { isUnplanned, outcomeOf } from './sub-plan-outcomes.js';
 
 /** Whoever counts the sub-plans of a plan in the store, and must know whether one of them moved meanwhile. */
 export interface SubPlanWatch {
@@ -263,19 +264,4 @@ export class SubPlans {
 
 function isAlive(family: Family): boolean {
   return family.isPlanning.size + family.running.size + family.waiting.size > 0;
-}
-
-/** How a sub-plan that is at rest counts: each in one of three ways, so that nobody waits for it. */
-function outcomeOf(plan: Plan): 'success' | 'failed' | 'cancelled' {
-  const result = planResult(plan);
-  if (result === 'success') {
-    return 'success';
-  }
-  return plan.isCancelRequested || result === 'cancelled' ? 'cancelled' : 'failed';
-}
-
-/** It failed before it had anything to run. */
-function isUnplanned(plan: Plan): boolean {
-  const [root] = plan.steps;
-  return root?.state.name === 'error' && root.kind === 'plan' && outcomeOf(plan) === 'failed';
 }
