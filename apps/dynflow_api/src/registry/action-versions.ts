@@ -56,13 +56,14 @@ export class ActionVersions {
 
   /** The versions that executors of the plugin serve; undefined: none of its executors is known. */
   served(action: string): ReadonlySet<number> | undefined {
-    const executors = this.#executors.get(action.slice(0, action.indexOf('.')));
-    if (executors === undefined || executors.size === 0) {
-      return undefined;
-    }
+    // Asked for every step that becomes ready and for every plan: the answer is looked up and nothing else.
     const known = this.#served.get(action);
     if (known !== undefined) {
       return known;
+    }
+    const executors = this.#executors.get(action.slice(0, action.indexOf('.')));
+    if (executors === undefined || executors.size === 0) {
+      return undefined;
     }
     const versions = [...(this.#actions.get(action)?.keys() ?? [])];
     const served = new Set(
