@@ -381,6 +381,39 @@ export function describeCommits(world: () => StoreWorld): void {
     });
   });
 
+  describe('subPlanTallies', () => {
+    it('counts the sub-plans of a plan that are at rest, by action and end, and no others', async () => {
+      const { plans } = world().database;
+      const caller = randomUUID();
+      const child = (row: Parameters<typeof planRow>[0]): ReturnType<typeof planRow> =>
+        planRow({ callerPlan: caller, callerAction: 1, state: 'stopped', ...row });
+      const unplanned = child({ result: 'error' });
+      const rows = [
+        child({ result: 'success', isCancelRequested: true }),
+        child({ result: 'success', callerAction: 2 }),
+        child({ result: 'error', isCancelRequested: true }),
+        child({ result: 'cancelled' }),
+        child({ result: 'warning' }),
+        child({ result: 'error', state: 'paused' }),
+        unplanned,
+        child({ state: 'running' }),
+        planRow({ state: 'stopped', result: 'success' }),
+      ];
+      await plans.commit(changes({ newPlans: rows, newSteps: [stepRow(unplanned.id, { id: 1, kind: 'plan', state: 'error' })] }));
+
+      const tallies = await plans.subPlanTallies(caller);
+
+      expect(tallies.toSorted((a, b) => (`${a.callerAction} ${a.outcome}` < `${b.callerAction} ${b.outcome}` ? -1 : 1))).toEqual([
+        { callerAction: 1, outcome: 'cancelled', count: 2 },
+        { callerAction: 1, outcome: 'failed', count: 2 },
+        { callerAction: 1, outcome: 'success', count: 1 },
+        { callerAction: 1, outcome: 'unplanned', count: 1 },
+        { callerAction: 2, outcome: 'success', count: 1 },
+      ]);
+      expect(await plans.subPlanTallies(randomUUID())).toEqual([]);
+    });
+  });
+
   describe('loadUnfinished', () => {
     it('loads all that is neither stopped nor paused, the oldest first', async () => {
       const { plans } = world().database;
