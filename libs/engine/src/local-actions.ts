@@ -49,7 +49,7 @@ export class LocalActions {
     const { state } = step;
     // Another event of this turn has ended it already.
     const isOver = state.name === 'success' || state.name === 'skipped' || state.name === 'cancelled';
-    if (isOver || (state.name === 'error' && !state.isRetrying) || this.#engine.director.endIfCancelled(plan, step, turn)) {
+    if (isOver || (state.name === 'error' && !state.isRetrying) || this.#engine.director.cancellation.endIfCancelled(plan, step, turn)) {
       return;
     }
     if (state.name === 'suspended' && state.isRetry === true && (!state.isDue || event !== undefined)) {
@@ -114,7 +114,7 @@ export class LocalActions {
         for (const id of this.#engine.subPlans.waitingOf(plan.id, action.id)) {
           const child = this.#engine.plans.get(id);
           if (child !== undefined) {
-            this.#engine.director.cancel(child, false, turn, command.message);
+            this.#engine.director.cancellation.cancel(child, false, turn, command.message);
           }
         }
         return;

@@ -109,7 +109,7 @@ export class SubPlanMaker {
     for (const { plan: id, created } of made) {
       const plan = created ? this.#engine.plans.get(id) : undefined;
       if (plan !== undefined) {
-        this.#engine.director.cancel(plan, false, turn);
+        this.#engine.director.cancellation.cancel(plan, false, turn);
       }
     }
   }
