@@ -4,12 +4,9 @@ import type { Dialect } from '../entities/dialect.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import { checkFilter, checkQuery } from './check-query.js';
 import { FEW, SearchChoice } from './search-choice.js';
-import { allOf, leadsOf, leading, remaining, type SqlPart } from './search-filter.js';
+import { allOf, leadsOf, leading, remaining, type RunSearch, type SqlPart } from './search-filter.js';
 import { StoredJson } from './stored-json.js';
 import { canBeWalked, isCovered, pageOf, sizeOf, type Segment, type ShownColumns } from './search-page.js';
-
-/** Runs one reading statement; `?` stands for its values in their order. */
-export type RunSearch = <Row>(statement: SqlPart) => Promise<Row[]>;
 
 const COLUMNS: Readonly<Record<PlanOrder, keyof ExecutionPlanColumns>> = {
   number: 'number',

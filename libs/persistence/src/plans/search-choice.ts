@@ -1,7 +1,6 @@
 import type { PlanFilter } from '@dynflow/contracts';
 import type { Dialect } from '../entities/dialect.js';
-import type { RunSearch } from './plan-search.js';
-import { allOf, isOneOf, leadsOf, leading, manyOf, type Lead } from './search-filter.js';
+import { allOf, isOneOf, leadsOf, leading, manyOf, type Lead, type RunSearch } from './search-filter.js';
 
 /** So many plans are sorted or looked at one by one without anybody noticing. */
 export const FEW = 5_000;

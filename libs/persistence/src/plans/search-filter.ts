@@ -16,6 +16,9 @@ export interface SqlPart {
   readonly values: readonly SearchValue[];
 }
 
+/** Runs one reading statement; `?` stands for its values in their order. */
+export type RunSearch = <Row>(statement: SqlPart) => Promise<Row[]>;
+
 /** A condition that rows can be found by. */
 export interface Lead {
   readonly name: 'id' | 'attribute' | 'caller_plan' | 'label' | 'result' | 'state';
