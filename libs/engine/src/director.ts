@@ -248,7 +248,12 @@ export class Director implements PlanCourse {
     const { declaration } = actionOf(plan, step.action);
     const executor = step.state.name === 'running' ? (step.state.claim?.executor ?? 'unknown') : 'unknown';
     const mayRepeat = declaration.idempotent && !isLossRetried(plan, step);
-    if ((mayRepeat || (declaration.resumable && step.kind === 'run')) && !isRunTimeOver(plan, step, turn.nowMs)) {
+    step.losses += 1;
+    if (
+      step.losses < POISON_LOSSES &&
+      (mayRepeat || (declaration.resumable && step.kind === 'run')) &&
+      !isRunTimeOver(plan, step, turn.nowMs)
+    ) {
       const waitingFor = 'another executor to take it over';
       this.stepSuspended(plan, step, { checkpoint: step.checkpoint ?? null, waitingFor, isDue: true }, turn);
       return;
@@ -258,7 +263,9 @@ export class Director implements PlanCourse {
       this.stepFailed(plan, step, timeLimitError(silence, 'unknown'), undefined, turn);
       return;
     }
-    const message = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.`;
+    const others = step.losses < POISON_LOSSES ? '' : ` So were the ${step.losses - 1} before it: it is not given to another one.`;
+    const message = `The executor ${executor} was lost while it ran this job. The job may still be running on the host, or may have ended there.${others}`;
+    step.losses = 0;
     this.stepFailed(plan, step, { errorClass: 'ExecutorLost', message, code: 'DYN_EXECUTOR_LOST', kind: 'unknown' }, undefined, turn);
   }
 
@@ -516,6 +523,9 @@ export class Director implements PlanCourse {
     }
   }
 }
+
+/** So many executors lost in a row with the same step: it may be what kills them. */
+const POISON_LOSSES = 3;
 
 /** A step that is over gets no events, and has no sub-plans made any more. */
 function expectNothing(step: Step): void {

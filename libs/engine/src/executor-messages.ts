@@ -119,6 +119,7 @@ export function applyReport(options: {
     return;
   }
   claim.lastReport = report.number;
+  step.losses = 0;
   turn.touchStep(plan, step);
   turn.heard.push({ plan, step });
   storeChunks(plan, step, report.chunks, true, turn, outputLimitBytes);

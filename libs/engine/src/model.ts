@@ -109,6 +109,8 @@ export interface Step {
   pastAttempts: PastAttempt[];
   /** How often its retry policy has repeated it since it began, or since it was last resumed by hand. */
   retries: number;
+  /** How many executors were lost in a row while they held it, without a word of it. */
+  losses: number;
   /** When it became ready: where the limit of its waiting begins. */
   readyAtMs: number | null;
   /** When its run began, parked times and lost executors included: where the limit of its running begins. */

@@ -322,6 +322,7 @@ function newStep(options: { id: number; kind: StepKind; action: number; queue: s
     retries: 0,
     readyAtMs: null,
     runSinceMs: null,
+    losses: 0,
     overLimit: null,
     waitsFor: null,
   };

@@ -121,6 +121,7 @@ export interface StepDetail {
   invokedAtMs?: number;
   readyAtMs?: number;
   runSinceMs?: number;
+  losses?: number;
   overLimit?: string;
   isRetry?: boolean;
   pastAttempts?: readonly PastAttempt[];
@@ -244,6 +245,9 @@ export function stepRow(plan: Plan, step: Step): StepRow {
   }
   if (step.runSinceMs !== null && step.endedAtMs === null && actionOf(plan, step.action).declaration.timeLimits.runMs !== undefined) {
     detail.runSinceMs = step.runSinceMs;
+  }
+  if (step.losses > 0) {
+    detail.losses = step.losses;
   }
   if (step.overLimit !== null) {
     detail.overLimit = step.overLimit;
@@ -397,6 +401,7 @@ function stepFromRow(row: StepRow): Step {
     retries: row.retries,
     readyAtMs: detail.readyAtMs ?? null,
     runSinceMs: detail.runSinceMs ?? null,
+    losses: detail.losses ?? 0,
     overLimit: detail.overLimit ?? null,
     waitsFor: null,
   };

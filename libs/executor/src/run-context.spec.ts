@@ -1,7 +1,7 @@
 import { CompactEncrypt, importJWK } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { CancelRequested, type RunContext } from '@dynflow/plugin';
-import type { ClaimRequestV1 } from '@dynflow/contracts';
+import { subjects, type ClaimRequestV1 } from '@dynflow/contracts';
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import { Gate, turns } from './spec-support/manual-clock.js';
 import { startSpecExecutor } from './spec-support/spec-executor.js';
@@ -120,6 +120,17 @@ describe('events', () => {
     owner.sendEvent('p1', { kind: 'external', id: 'e1', data: 'early' });
     owner.sendEvent('p1', { kind: 'external', id: 'e3', data: 'last' });
     expect(await owner.outcome('p1')).toEqual({ kind: 'done', output: { events: ['stored', 'early', { n: 2 }, 'last'] } });
+  });
+
+  it('that come after the run has ended are refused, so that the next invocation gets them', async () => {
+    const { owner, bus } = await startSpecExecutor({ name: 'Short', run: async () => Promise.resolve({}) });
+    owner.appliesReports = false;
+    await owner.run('p1');
+    const event = { type: 'step.event', version: 1, claim: owner.claimOf('p1'), event: { kind: 'external', id: 'e1', data: 1 } };
+    await expect(bus.request(subjects.executor('spec_plugin', 'one'), event, { timeoutMs: 5_000 })).rejects.toThrow(
+      'cannot take events any more',
+    );
+    owner.apply(owner.reports);
   });
 
   it('that make no sense are dropped with a warning', async () => {

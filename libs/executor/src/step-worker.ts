@@ -1,5 +1,13 @@
 import { messageOf } from '@dynflow/kernel';
-import { StepTokenV1, type ExecutorMessage, type GrantV1, type HeartbeatV1, type OutcomeV1, type OutputChunkV1 } from '@dynflow/contracts';
+import {
+  StepTokenV1,
+  type ExecutorMessage,
+  type GrantV1,
+  type HeartbeatV1,
+  type OutcomeV1,
+  type OutputChunkV1,
+  type StepEventV1,
+} from '@dynflow/contracts';
 import type { Delivery } from '@dynflow/bus';
 import { failureOf, type DocumentStore, type InvocationOutcome } from '@dynflow/plugin';
 import type { ExecutorEnvironment } from './executor-environment.js';
@@ -76,6 +84,7 @@ export class StepWorker {
     this.#tokens.pause();
   }
 
+  /** @throws Error for an event that comes too late: who sent it keeps it for the next invocation. */
   receive(message: ExecutorMessage): void {
     switch (message.type) {
       case 'applied':
@@ -85,9 +94,17 @@ export class StepWorker {
         this.#onStored(message.output);
         break;
       case 'step.event':
-        this.#held.get(message.claim)?.receive(message.event);
+        this.#receiveEvent(message);
         break;
     }
+  }
+
+  #receiveEvent({ claim, event }: StepEventV1): void {
+    const step = this.#held.get(claim);
+    if (step?.phase === 'ended' && event.kind === 'external') {
+      throw new Error(`the run of claim ${claim} has ended; it cannot take events any more`);
+    }
+    step?.receive(event);
   }
 
   /** Everything that is not confirmed goes again: messages of an outage are gone. */
