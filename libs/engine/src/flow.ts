@@ -1,20 +1,23 @@
-import { assertNever, type JsonValue } from '@dynflow/kernel';
+import type { JsonValue } from '@dynflow/kernel';
 
 /** The order of a plan's steps: a tree of atoms (step ids), sequences and concurrences. */
 export type Flow = { kind: 'atom'; step: number } | { kind: 'sequence'; flows: Flow[] } | { kind: 'concurrence'; flows: Flow[] };
 
-/** Dynflow's encoding: an atom is its step id, composites are `["S" | "C", …]`. */
+/** Flows never change, and their plan's row is written at each of its changes: a wide one is encoded once. */
+const ENCODED = new WeakMap<Flow, JsonValue>();
+
+/** Dynflow's encoding: an atom is its step id, composites are `["S" | "C", …]`. Not to be changed by whoever gets it. */
 export function encodeFlow(flow: Flow): JsonValue {
-  switch (flow.kind) {
-    case 'atom':
-      return flow.step;
-    case 'sequence':
-      return ['S', ...flow.flows.map(encodeFlow)];
-    case 'concurrence':
-      return ['C', ...flow.flows.map(encodeFlow)];
-    default:
-      return assertNever(flow);
+  if (flow.kind === 'atom') {
+    return flow.step;
   }
+  const encoded = ENCODED.get(flow) ?? [letterOf(flow.kind), ...flow.flows.map(encodeFlow)];
+  ENCODED.set(flow, encoded);
+  return encoded;
+}
+
+function letterOf(kind: 'sequence' | 'concurrence'): 'S' | 'C' {
+  return kind === 'sequence' ? 'S' : 'C';
 }
 
 /** The reverse of {@link encodeFlow}. @throws Error for anything else than that encoding. */
