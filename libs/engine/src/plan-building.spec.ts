@@ -232,7 +232,11 @@ describe('a plan that is asked for', () => {
     world.actions.asked('demo.Asked', ({ count }) => Array.from({ length: Number(count) }, () => action('demo.A')));
     world.arePlannersAway = true;
     const id = await world.trigger('demo.Asked', { count: 3 });
-    expect(world.plan(id)).toMatchObject({ state: 'planning', states: ['running'], row: { request: { action: 'demo.Asked', input: { count: 3 } } } });
+    expect(world.plan(id)).toMatchObject({
+      state: 'planning',
+      states: ['running'],
+      row: { request: { action: 'demo.Asked', input: { count: 3 } } },
+    });
     await world.advance(60_000);
     expect(world.plan(id).state).toBe('planning');
     world.arePlannersAway = false;

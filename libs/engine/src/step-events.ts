@@ -16,7 +16,12 @@ export function cancelMessage(
     executor: claim.executor,
     plan: plan.id,
     step: step.id,
-    message: { type: 'step.event', version: 1, claim: claim.id, event: { kind: 'cancel', force: isForced, ...(reason === undefined ? {} : { reason }) } },
+    message: {
+      type: 'step.event',
+      version: 1,
+      claim: claim.id,
+      event: { kind: 'cancel', force: isForced, ...(reason === undefined ? {} : { reason }) },
+    },
   };
 }
 

@@ -143,7 +143,7 @@ describe('the connection of commits', () => {
     const forCommits = ['force_generic_plan', 'off', 'off', 'off', 'off'];
     expect(await settings(commits)).toEqual(forCommits);
 
-    await expect(commits.query('SELECT pg_terminate_backend(pg_backend_pid())')).rejects.toThrow();
+    await expect(commits.query('SELECT pg_terminate_backend(pg_backend_pid())')).rejects.toThrow('terminating connection');
 
     expect(await settings(commits)).toEqual(forCommits);
     expect(await settings(pool)).toEqual(['auto', 'on', 'on', 'on', 'on']);
