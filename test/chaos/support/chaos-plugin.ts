@@ -4,7 +4,19 @@ import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } f
 // oxlint-disable-next-line no-restricted-imports
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '@dynflow/kernel';
-import { defineAction, definePlugin, failUnless, release, type ActionDefinition, type RunContext } from '@dynflow/plugin';
+import {
+  defineAction,
+  definePlugin,
+  failUnless,
+  fromInput,
+  inputWithout,
+  outputOf,
+  planAction,
+  planSelf,
+  release,
+  type ActionDefinition,
+  type RunContext,
+} from '@dynflow/plugin';
 import { z } from 'zod';
 
 /** A line in a file outside the system, on disk when this returns: how often something really happened is counted there. */
@@ -18,7 +30,14 @@ export function enter(ledger: string, line: string): void {
 /** What a job has besides its own input: Foreman's callback. */
 const base = { ledger: z.string(), key: z.string(), callback: z.unknown().optional(), proxy_url: z.string().optional() };
 
-const asJob: Pick<ActionDefinition, 'cancellable' | 'chunksAs' | 'initialOutput' | 'rescueStrategy' | 'abandonedOutput' | 'finalize'> = {
+const asJob: Pick<
+  ActionDefinition,
+  'plan' | 'cancellable' | 'chunksAs' | 'initialOutput' | 'rescueStrategy' | 'abandonedOutput' | 'finalize'
+> = {
+  plan: [
+    planSelf(inputWithout('callback')),
+    planAction('dynflow_foreman_tasks.Callback', { callback: fromInput('callback'), data: outputOf('self') }, { when: ['callback'] }),
+  ],
   cancellable: true,
   chunksAs: 'result',
   initialOutput: { result: [] },
