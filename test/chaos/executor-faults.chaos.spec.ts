@@ -92,9 +92,12 @@ describe('a job that can be taken over', () => {
 });
 
 describe('an executor whose plugin blocks its thread', () => {
-  it('is not taken for lost', async () => {
+  it('is not taken for lost, and does not think itself cut off', async () => {
+    await stack.gateways[0]?.stop();
+    // Blocked for many times as long as anybody may be silent here.
+    await stack.startGateway({ DYNFLOW_EXECUTOR_LOST_AFTER: '2s' });
     await stack.startExecutor({ id: 'one', tuning: { heartbeatMs: 500 } });
-    const job = await stack.launch('Mark', { ms: 8_000, isBlocking: true });
+    const job = await stack.launch('Mark', { ms: 20_000, isBlocking: true });
     expect(await stack.expectAllSettled({ timeoutMs })).toEqual([0]);
     expect(stack.countIn(`${job.key} end`)).toBe(1);
   });

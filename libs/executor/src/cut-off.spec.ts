@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { ActionDefinition } from '@dynflow/plugin';
+import type { Heart } from './protocol/heart.js';
 import { Gate, ManualClock } from './spec-support/manual-clock.js';
 import { startSpecExecutor } from './spec-support/spec-executor.js';
 
@@ -72,5 +73,23 @@ it('counts an outage anew after a gateway was heard', async () => {
   await clock.pass(10);
   owner.isAway(true);
   await clock.pass(200);
+  expect(owner.reports).toEqual([]);
+});
+
+it('does not believe itself cut off when its heart was heard while its own thread was too busy to be told', async () => {
+  const clock = new ManualClock();
+  const heart: Heart = {
+    get lastAnsweredMs() {
+      return clock.now();
+    },
+    start: () => undefined,
+    beatNow: () => undefined,
+    changed: () => undefined,
+    stop: () => undefined,
+  };
+  const { owner } = await startSpecExecutor(untilAborted, { clock, heart: () => heart });
+  await owner.token('p1');
+  await owner.until(() => owner.claimRequests.length === 1);
+  await clock.pass(400);
   expect(owner.reports).toEqual([]);
 });

@@ -52,6 +52,7 @@ export class ExecutorTransport extends Server implements CustomTransportStrategy
       this.#call<InvocationOutcome>('step', grant, new StepContext(run)),
     );
     this.#heart = heart ?? new BusHeart(environment);
+    this.#worker.listenTo(this.#heart);
     this.#worker.onHeldChange(() => this.#heart.changed());
     this.#announcer = new Announcer(
       environment,

@@ -12,6 +12,7 @@ import type { Delivery } from '@dynflow/bus';
 import { failureOf, type DocumentStore, type InvocationOutcome } from '@dynflow/plugin';
 import type { ExecutorEnvironment } from './executor-environment.js';
 import { Claimer } from './protocol/claimer.js';
+import type { Heart } from './protocol/heart.js';
 import { HeldStep } from './protocol/held-step.js';
 import { HeldSteps } from './protocol/held-steps.js';
 import { Outbox } from './protocol/outbox.js';
@@ -58,6 +59,7 @@ export class StepWorker {
   #lastHeardMs: number;
   #isCutOff = false;
   #cutOffMs: number;
+  #heart: Pick<Heart, 'lastAnsweredMs'> | undefined;
 
   constructor(
     private readonly environment: ExecutorEnvironment,
@@ -123,6 +125,11 @@ export class StepWorker {
       slots: { total: slots, used: this.#tokens.usedSlots },
       held: this.#held.list(),
     };
+  }
+
+  /** Where to look for the last answer of a gateway while this thread had no time to be told of it. */
+  listenTo(heart: Pick<Heart, 'lastAnsweredMs'>): void {
+    this.#heart = heart;
   }
 
   /** Calls back whenever a step comes or goes: heartbeats name what is held. */
@@ -312,6 +319,8 @@ export class StepWorker {
    */
   #checkCutOff(): void {
     const { clock, tuning, log } = this.environment;
+    // A plugin may have blocked this thread while the heart was heard all the time.
+    this.#lastHeardMs = Math.max(this.#lastHeardMs, this.#heart?.lastAnsweredMs ?? 0);
     if (this.#isCutOff || clock.now() - this.#lastHeardMs <= this.#cutOffMs) {
       return;
     }

@@ -8,6 +8,8 @@ export interface HeartThreadData {
   readonly executorId: string;
   readonly heartbeatMs: number;
   readonly requestTimeoutMs: number;
+  /** One number: when a gateway answered last. Written by the thread, read by whoever was too busy to be told. */
+  readonly lastAnsweredMs: Float64Array<SharedArrayBuffer>;
 }
 
 /** To the thread: what the next beats say; `isUrgent`: and one goes at once. */

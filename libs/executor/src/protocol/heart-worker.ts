@@ -9,7 +9,7 @@ import type { HeartNews, HeartState, HeartThreadData } from './heart-messages.js
  * not make the executor look dead. It knows nothing but the last state that it was given.
  */
 
-const { nats, plugin, executorId, heartbeatMs, requestTimeoutMs } = workerData as HeartThreadData;
+const { nats, plugin, executorId, heartbeatMs, requestTimeoutMs, lastAnsweredMs } = workerData as HeartThreadData;
 let state: HeartbeatV1 | undefined;
 
 const tell = (news: HeartNews): void => parentPort?.postMessage(news);
@@ -22,6 +22,7 @@ async function beat(): Promise<void> {
   try {
     const answer = await bus.request(subjects.heartbeat(plugin, executorId), state, { timeoutMs: requestTimeoutMs });
     const { announce, lostAfterMs } = HeartbeatAnswerV1.parse(answer);
+    lastAnsweredMs[0] = Date.now();
     tell({ kind: 'answered', announce, lostAfterMs });
   } catch (error) {
     tell({ kind: 'unanswered', reason: messageOf(error) });

@@ -12,6 +12,8 @@ export interface HeartListener {
 
 /** Sends heartbeats: on the executor's own thread, or on one that a plugin cannot block. */
 export interface Heart {
+  /** When a gateway answered last, known also while nobody had time to call the listener; undefined: the listener is told at once. */
+  readonly lastAnsweredMs: number | undefined;
   /** Beats from now on, with what `look` gives. */
   start(look: () => HeartbeatV1, listener: HeartListener): void;
   /** The state has changed in a way that cannot wait. */
@@ -27,6 +29,7 @@ export class BusHeart implements Heart {
   #listener: HeartListener | undefined;
   #cancelTimer: (() => void) | undefined;
   #isSilent = false;
+  readonly lastAnsweredMs = undefined;
 
   constructor(private readonly environment: ExecutorEnvironment) {}
 

@@ -19,11 +19,16 @@ export class ThreadHeart implements Heart {
   #look: (() => HeartbeatV1) | undefined;
   #listener: HeartListener | undefined;
   #isSilent = false;
+  readonly #answeredMs = new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT));
 
   constructor(
     private readonly environment: ExecutorEnvironment,
     private readonly nats: Pick<NatsBusOptions, 'url' | 'credentials' | 'tls'>,
   ) {}
+
+  get lastAnsweredMs(): number {
+    return this.#answeredMs[0] ?? 0;
+  }
 
   start(look: () => HeartbeatV1, listener: HeartListener): void {
     this.#listener = listener;
@@ -61,6 +66,7 @@ export class ThreadHeart implements Heart {
       executorId,
       heartbeatMs: tuning.heartbeatMs,
       requestTimeoutMs: tuning.requestTimeoutMs,
+      lastAnsweredMs: this.#answeredMs,
     };
     // By the package's name: a thread runs built code, also where the rest is run from source.
     const entry = new URL(import.meta.resolve('@dynflow/executor/heart-worker'));
