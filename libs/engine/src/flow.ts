@@ -1,4 +1,4 @@
-import type { JsonValue } from '@dynflow/kernel';
+import { assertNever, type JsonValue } from '@dynflow/kernel';
 
 /** The order of a plan's steps: a tree of atoms (step ids), sequences and concurrences. */
 export type Flow = { kind: 'atom'; step: number } | { kind: 'sequence'; flows: Flow[] } | { kind: 'concurrence'; flows: Flow[] };
@@ -17,7 +17,14 @@ export function encodeFlow(flow: Flow): JsonValue {
 }
 
 function letterOf(kind: 'sequence' | 'concurrence'): 'S' | 'C' {
-  return kind === 'sequence' ? 'S' : 'C';
+  switch (kind) {
+    case 'sequence':
+      return 'S';
+    case 'concurrence':
+      return 'C';
+    default:
+      return assertNever(kind);
+  }
 }
 
 /** The reverse of {@link encodeFlow}. @throws Error for anything else than that encoding. */
