@@ -39,6 +39,9 @@ export class SubPlanMaker {
           return;
         }
         const made = this.#makePlans(parent, action, { children, concurrencyLimit }, known, turn);
+        // That there are counts is stored with the first of them: who reads the plan again knows that it has to count.
+        step.settledSubPlans ??= { success: 0, failed: 0, unplanned: 0, cancelled: 0 };
+        turn.touchStep(parent, step);
         turn.invocations.push({ plan: parent, step, event: { kind: 'spawned', plans: made } });
       });
     } catch (error) {

@@ -192,6 +192,19 @@ class Watched {
   }
 }
 
+/** What went wrong once. */
+const FOUND: [Shape, Move[]][] = [
+  [
+    { count: 1, batchSize: 1, limit: undefined, spreadOverMs: 1_000, isAsync: false },
+    [
+      { what: 'lost', how: 0 },
+      { what: 'lost', how: 0 },
+      { what: 'time', how: 3 },
+      { what: 'finish', how: 0 },
+    ],
+  ],
+];
+
 describe('whatever happens', () => {
   it('to a family of sub-plans: limits hold, counters add up, nothing is made twice, and it comes to rest', async () => {
     let runs = 0;
@@ -206,7 +219,7 @@ describe('whatever happens', () => {
         await watched.end();
         watched.assertOver();
       }),
-      { numRuns: 2_000, interruptAfterTimeLimit: TIME_LIMIT_MS },
+      { numRuns: 2_000, interruptAfterTimeLimit: TIME_LIMIT_MS, examples: FOUND },
     );
     // Many more, unless the machine is very busy.
     expect(runs).toBeGreaterThan(3);
