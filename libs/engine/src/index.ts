@@ -10,7 +10,8 @@ export { InconsistentPlanError } from './inconsistent-plan.js';
 export { IdempotencyConflictError } from './idempotency.js';
 export type { HistoryEntry, OutputReference, Plan, PlanAnswer, Step } from './model.js';
 export { InvalidPlanError, UnknownActionError } from './plan-expansion.js';
-export { progressOf, progressOfStep } from './progress.js';
+export { planProgress } from './progress.js';
+export type { ProgressWeights } from './progress.js';
 export type {
   ActionCatalogue,
   Changes,

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { EngineWorld, suspended, type ActionOptions } from '@dynflow/testing/engine';
-import { progressOf, progressOfStep, sayProgress } from './progress.js';
-import { planFromRows } from './rows.js';
+import { planProgress, progressOfStep, sayProgress } from './progress.js';
 
 const progress = (world: EngineWorld, plan: string): number => {
   const { row, actions, steps } = world.plan(plan);
-  return progressOf(planFromRows({ plan: row, actions: [...actions], steps: [...steps] }, (name) => world.actions.declarationOf(name)));
+  return planProgress(row.state, steps, (action) => {
+    const name = actions[action - 1]?.name ?? '';
+    return world.actions.declarationOf(name)?.progressWeights ?? { run: 1, finalize: 1 };
+  });
 };
 
 async function running(options: ActionOptions = {}): Promise<{ world: EngineWorld; plan: string }> {
@@ -100,4 +102,15 @@ it.each([
   const step = { progress: 0.5 } as Parameters<typeof sayProgress>[0];
   sayProgress(step, said);
   expect(step.progress).toBe(kept);
+});
+
+it('FE4: a plan that is scheduled has no progress, whatever is known of its steps', () => {
+  const steps = [
+    { kind: 'plan' as const, action: 1, progress: 0 },
+    { kind: 'run' as const, action: 1, progress: 0.5 },
+  ];
+  const equal = (): { run: number; finalize: number } => ({ run: 1, finalize: 1 });
+  expect(planProgress('scheduled', [], equal)).toBe(0);
+  expect(planProgress('scheduled', steps, equal)).toBe(0);
+  expect(planProgress('running', steps, equal)).toBe(0.5);
 });

@@ -1,5 +1,6 @@
-import { actionOf, type Plan, type Step } from './model.js';
-import type { StepStateName } from './states.js';
+import type { ActionDeclaration } from '@dynflow/contracts';
+import type { Step } from './model.js';
+import type { PlanState, StepKind, StepStateName } from './states.js';
 
 /** What a step counts for while its code has said nothing: Dynflow's figure. */
 export const UNSAID_PROGRESS = 0.5;
@@ -27,22 +28,32 @@ export function sayProgress(step: Step, fraction: number): void {
   step.progress = Number.isFinite(fraction) ? Math.min(1, Math.max(0, fraction)) : 0;
 }
 
+/** How much the phases of an action count in its plan's progress. */
+export type ProgressWeights = Readonly<ActionDeclaration['progressWeights']>;
+
+/** A step as the progress of its plan sees it. */
+export interface StepShare {
+  readonly kind: StepKind;
+  readonly action: number;
+  /** 0 to 1, as {@link progressOfStep} says. */
+  readonly progress: number;
+}
+
 /**
  * How much of a plan is done, 0 to 1: the mean over its run and finalize steps, each by the weight of its action's phase. A plan without
  * such steps is done as soon as it is planned; where nothing has a weight, all steps count the same.
  */
-export function progressOf(plan: Plan): number {
-  if (plan.state === 'pending' || plan.state === 'scheduled' || plan.state === 'planning') {
+export function planProgress(state: PlanState, steps: readonly StepShare[], weightsOf: (action: number) => ProgressWeights): number {
+  if (state === 'pending' || state === 'scheduled' || state === 'planning') {
     return 0;
   }
   let [done, total, plainDone, plainTotal] = [0, 0, 0, 0];
-  for (const step of plan.steps) {
+  for (const step of steps) {
     if (step.kind !== 'plan') {
-      const weight = actionOf(plan, step.action).declaration.progressWeights[step.kind];
-      const progress = progressOfStep(step.state.name, step.progress);
-      done += weight * progress;
+      const weight = weightsOf(step.action)[step.kind];
+      done += weight * step.progress;
       total += weight;
-      plainDone += progress;
+      plainDone += step.progress;
       plainTotal += 1;
     }
   }

@@ -1,10 +1,10 @@
+import { planProgress, type ProgressWeights } from '@dynflow/engine';
 import type { JsonObject, JsonValue } from '@dynflow/kernel';
 import type { ActionView, PlanResult, PlanState, PlanView, StepView } from '@dynflow/contracts';
 import type { ActionColumns } from '../entities/action.entity.js';
 import type { ExecutionPlanColumns } from '../entities/execution-plan.entity.js';
 import type { OutputChunkColumns } from '../entities/output-chunk.entity.js';
 import type { StepColumns } from '../entities/step.entity.js';
-import { planProgress, type ProgressWeights } from './plan-progress.js';
 import { weightsFromColumn } from './rows-from-columns.js';
 import { StoredJson } from './stored-json.js';
 
